@@ -1,0 +1,33 @@
+"""Strict settings shared by all tests: 8 emulated CPU devices, no silent rank promotion."""
+
+import os
+
+# Set before jax is first imported: the device count is read once.
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+).strip()
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import pathlib
+
+import jax
+import pytest
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+SHARED_DATA = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture
+def key():
+    """A fixed PRNG key; split it, never reuse it."""
+    return jax.random.key(0)
+
+
+@pytest.fixture
+def shared_data() -> pathlib.Path:
+    """The folder of real data files beside the checkout; skips where there is none."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"no real data folder at {SHARED_DATA}")
+    return SHARED_DATA
