@@ -1,0 +1,528 @@
+"""Saving and restoring training, with Orbax underneath.
+
+Each `MODEL_DIR/checkpoint_<step>` holds three items: `params` (the parameter tree, alone so that
+evaluation reads nothing else), `train` (step and optimizer state) and `meta` (JSON: data position
+and whatever else the run keeps). Arrays are written by all processes in the background and can be
+read onto any mesh.
+"""
+
+import base64
+import dataclasses
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import gin
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from etils import epath
+from jax.experimental import multihost_utils
+from orbax.checkpoint.checkpoint_managers import preservation_policy
+
+from flan_jax import checkpoint_files as files
+from flan_jax.errors import CheckpointError, ConfigError, NotFoundError, suggest
+from flan_jax.sharding import path_name
+
+_ITEMS = ("params", "train", "meta")
+# With several processes the clock of the first decides for all, which costs a message; so the
+# time is looked at only on steps that are a multiple of this.
+_CLOCK_STEPS = 16
+_MAX_LISTED = 12
+
+
+@gin.configurable(module="utils")
+@dataclasses.dataclass(frozen=True)
+class SaveCheckpointConfig:
+    """When to save and what to keep.
+
+    Attributes:
+      period: save every so many steps; None for no saving by steps.
+      keep: how many of the newest checkpoints to keep, at least 2: with one, a damaged file or a
+        kill during the next save would lose the run.
+      keep_period: also keep every checkpoint whose step is a multiple of this, for good.
+      time_period_s: also save when this many seconds have passed since the last save.
+      checksums: whether the manifest has checksums besides sizes; costs one reading of each file
+        after writing, in the background, and one before restoring.
+    """
+
+    period: int | None = 1000
+    keep: int = 3
+    keep_period: int | None = None
+    time_period_s: float | None = None
+    checksums: bool = True
+
+    def __post_init__(self):
+        if not isinstance(self.keep, int) or self.keep < 2:
+            raise ConfigError(
+                f"SaveCheckpointConfig.keep is {self.keep!r}: at least 2 checkpoints are kept, so "
+                "that a damaged one does not end the run. Set keep = 2 or more."
+            )
+        for name in ("period", "keep_period", "time_period_s"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ConfigError(
+                    f"SaveCheckpointConfig.{name} must be above 0, or None for off: {value!r}."
+                )
+        if self.period and self.keep_period and self.keep_period % self.period:
+            raise ConfigError(
+                f"SaveCheckpointConfig.keep_period={self.keep_period} is not a multiple of "
+                f"period={self.period}, so there would seldom be such a checkpoint. Nearest: "
+                f"{max(1, round(self.keep_period / self.period)) * self.period}."
+            )
+
+
+@gin.configurable(module="utils")
+@dataclasses.dataclass(frozen=True)
+class RestoreCheckpointConfig:
+    """Which checkpoint a run starts from.
+
+    Attributes:
+      path: a MODEL_DIR or one of its `checkpoint_<step>` directories.
+      mode: 'latest' takes the newest whole checkpoint in `path`; 'specific' takes `path` itself.
+      strict: whether the checkpoint must have exactly the model's parameters. If not, parameters
+        it lacks keep their initial values and those it has besides are left; shapes must agree.
+    """
+
+    path: str
+    mode: str = "latest"
+    strict: bool = True
+
+    def __post_init__(self):
+        modes = ("latest", "specific")
+        if self.mode not in modes:
+            raise NotFoundError(
+                f"RestoreCheckpointConfig.mode is {self.mode!r}; it is one of "
+                f"{', '.join(map(repr, modes))}." + suggest(str(self.mode), modes)
+            )
+
+    def find(self, say: Callable[[str], None] = print) -> epath.Path:
+        """Returns the checkpoint directory meant; raises CheckpointError as `find_checkpoint`."""
+        directory = find_checkpoint(self.path, say=say)
+        if self.mode == "specific" and directory != epath.Path(self.path):
+            raise CheckpointError(
+                f"{self.path} is not one checkpoint but a directory of them. With "
+                f"mode='specific' give one, such as {directory}; or set mode='latest'."
+            )
+        return directory
+
+
+@gin.configurable(module="utils")
+@dataclasses.dataclass(frozen=True)
+class CheckpointConfig:
+    """Saving and restoring; `None` turns either off.
+
+    Attributes:
+      save: when to save and what to keep.
+      restore: where the run starts if MODEL_DIR has no checkpoint of its own.
+    """
+
+    save: SaveCheckpointConfig | None = dataclasses.field(default_factory=SaveCheckpointConfig)
+    restore: RestoreCheckpointConfig | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Restored:
+    """What a checkpoint gave back.
+
+    Attributes:
+      state: the train state, on the shardings asked for.
+      data_state: position of the data stream.
+      extra: the JSON object given to `save`.
+      step: step of the checkpoint.
+    """
+
+    state: Any
+    data_state: bytes
+    extra: dict[str, Any]
+    step: int
+
+
+def find_checkpoint(
+    path: epath.PathLike, step: int | None = None, say: Callable[[str], None] = print
+) -> epath.Path:
+    """As `checkpoint_files.find_checkpoint`, with the same answer on all processes."""
+    return epath.Path(agree_on_path(path, step, say))
+
+
+def agree_on_path(path: epath.PathLike, step: int | None, say: Callable[[str], None]) -> str:
+    """Returns the checkpoint directory that the first process found."""
+    return files.agree(lambda: str(files.find_checkpoint(path, step, say)))
+
+
+class Checkpointer:
+    """Writes and reads the checkpoints of one MODEL_DIR. All processes must make the same calls."""
+
+    def __init__(
+        self,
+        model_dir: epath.PathLike,
+        save_cfg: SaveCheckpointConfig | None = None,
+        say: Callable[[str], None] = print,
+    ):
+        """Opens a MODEL_DIR; nothing is written or removed before the first save.
+
+        Args:
+          model_dir: absolute path.
+          save_cfg: when to save and what to keep; None for saving only when forced.
+          say: receives sentences about checkpoints that were passed over.
+        """
+        self.model_dir = epath.Path(model_dir)
+        self._cfg = save_cfg or SaveCheckpointConfig(period=None)
+        self._say = say if jax.process_index() == 0 else lambda _: None
+        self._manager: ocp.CheckpointManager | None = None
+        self._writing_step = -1
+        self._last_step = -1
+        self._last_save_s = time.monotonic()
+
+    def __enter__(self) -> "Checkpointer":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def latest_valid_step(self) -> int | None:
+        """Returns the step of the newest whole checkpoint, or None; says which were passed over."""
+        self.wait()
+        return files.agree(lambda: files.newest_valid(self.model_dir, self._say)[0])
+
+    def should_save(self, step: int) -> bool:
+        """Whether a checkpoint is due at this step; the same answer on all processes."""
+        if step <= 0 or step == self._last_step:
+            return False
+        if self._cfg.period and step % self._cfg.period == 0:
+            return True
+        if self._cfg.time_period_s is None:
+            return False
+        if jax.process_count() > 1 and step % _CLOCK_STEPS:
+            return False
+        due = time.monotonic() - self._last_save_s >= self._cfg.time_period_s
+        return files.agree(lambda: due)
+
+    def save(
+        self,
+        step: int,
+        state: Any,
+        data_state: bytes,
+        extra: Mapping[str, Any],
+        force: bool = False,
+    ) -> bool:
+        """Saves in the background, if due or forced. Arrays are copied before this returns.
+
+        Args:
+          step: number of steps done.
+          state: pytree of arrays with a `params` field; other fields (step, optimizer state) are
+            stored beside them.
+          data_state: position of the data stream after this step.
+          extra: JSON object, stored as it is.
+          force: save even if not due.
+
+        Returns:
+          Whether a checkpoint is being written; False too if this step has one.
+
+        Raises:
+          CheckpointError: MODEL_DIR has a newer checkpoint, or this or an earlier save failed.
+        """
+        if not (force or self.should_save(step)):
+            return False
+        manager = self._open()
+        latest = max(manager.all_steps(), default=-1)
+        if step == latest:
+            return False
+        if step < latest:
+            raise CheckpointError(
+                f"{self.model_dir} has a checkpoint of step {latest}, later than step {step} of "
+                "this run: the two would be mixed. Use another MODEL_DIR, or move it away."
+            )
+        self.wait()
+        self._check_space(state)
+        params, train = _split(state)
+        meta = {"data_state": base64.b64encode(data_state).decode(), "extra": dict(extra)}
+        self._writing_step = step
+        with self._explained():
+            manager.save(
+                step,
+                args=ocp.args.Composite(
+                    params=ocp.args.StandardSave(_nested(params)),
+                    train=ocp.args.StandardSave(_nested(train)),
+                    meta=ocp.args.JsonSave(meta),
+                ),
+                force=True,
+            )
+        self._last_step = step
+        self._last_save_s = time.monotonic()
+        return True
+
+    def restore(self, abstract_state: Any, shardings: Any, step: int | None = None) -> Restored:
+        """Restores a train state onto the given shardings; values are bit-identical.
+
+        Args:
+          abstract_state: the state's pytree with `ShapeDtypeStruct` leaves (arrays do too).
+          shardings: the same structure with a sharding per array, or one sharding for all.
+          step: step wanted; None for the newest whole checkpoint.
+
+        Raises:
+          CheckpointError: there is no such checkpoint, it is damaged, or its arrays differ in name,
+            shape or dtype from those of the model.
+        """
+        self.wait()
+        directory = find_checkpoint(self.model_dir, step, self._say)
+        wanted = dict(zip(("params", "train"), _split(abstract_state), strict=True))
+        differences = []
+        for item, arrays in wanted.items():
+            differences += compare(saved_arrays(directory, item), arrays, check_dtype=True)
+        _raise_if_different(directory, differences)
+        placed = _with_shardings(abstract_state, shardings)
+        found: dict[str, Any] = {}
+        for item, arrays in zip(("params", "train"), _split(placed), strict=True):
+            found |= _flat(_read(directory, item, _nested(arrays)))
+        leaves, treedef = jax.tree_util.tree_flatten_with_path(abstract_state)
+        state = jax.tree_util.tree_unflatten(treedef, [found[path_name(p)] for p, _ in leaves])
+        meta = _read_meta(directory)
+        return Restored(
+            state=state,
+            data_state=base64.b64decode(meta["data_state"]),
+            extra=meta["extra"],
+            step=files.read_manifest(directory)["step"],
+        )
+
+    def wait(self) -> None:
+        """Returns when the save in the background is finished; raises CheckpointError if it failed."""
+        if self._manager is not None:
+            with self._explained():
+                self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        """Finishes the save in the background and lets go of MODEL_DIR."""
+        if self._manager is not None:
+            self.wait()
+            self._manager.close()
+            self._manager = None
+
+    def _open(self) -> ocp.CheckpointManager:
+        """Prepares MODEL_DIR for writing: damaged checkpoints are renamed, leftovers removed."""
+        if self._manager is not None:
+            return self._manager
+
+        def prepare() -> None:
+            self.model_dir.mkdir(parents=True, exist_ok=True)
+            for step in files.newest_valid(self.model_dir, lambda _: None)[1]:
+                target = files.set_aside(self.model_dir, step)
+                self._say(f"The damaged checkpoint of step {step} is now {target.name}.")
+
+        files.agree(prepare)
+        policies: list[Any] = [preservation_policy.LatestN(self._cfg.keep)]
+        if self._cfg.keep_period:
+            policies.append(preservation_policy.EveryNSteps(self._cfg.keep_period))
+        self._manager = ocp.CheckpointManager(
+            self.model_dir,
+            item_names=_ITEMS,
+            options=ocp.CheckpointManagerOptions(
+                step_prefix=files.PREFIX,
+                preservation_policy=preservation_policy.AnyPreservationPolicy(policies),
+                cleanup_tmp_directories=True,
+                save_root_metadata=False,
+                async_options=ocp.AsyncOptions(post_finalization_callback=self._before_commit),
+            ),
+        )
+        return self._manager
+
+    def _before_commit(self) -> None:
+        """Called by Orbax when all files are written and the directory has its temporary name."""
+        if jax.process_index() != 0:
+            return
+        final = files.step_dir(self.model_dir, self._writing_step)
+        # Object stores cannot rename: there Orbax writes in place and adds a marker file.
+        waiting = list(self.model_dir.glob(f"{final.name}.orbax-checkpoint-tmp*"))
+        directory = waiting[0] if waiting else final
+        files.write_manifest(directory, self._writing_step, self._cfg.checksums)
+
+    def _check_space(self, state: Any) -> None:
+        """Raises CheckpointError if a local disk has less room than the arrays need."""
+        if jax.process_count() > 1 or "://" in str(self.model_dir):
+            return
+        needed_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+        free_bytes = shutil.disk_usage(self.model_dir).free
+        if free_bytes < needed_bytes:
+            raise CheckpointError(
+                f"The checkpoint needs {needed_bytes / 1e9:.2f} GB, but {self.model_dir} has "
+                f"{free_bytes / 1e9:.2f} GB free. The checkpoints there are untouched; make room "
+                "and start the same command again."
+            )
+
+    def _explained(self) -> "_SaveErrors":
+        return _SaveErrors(self.model_dir)
+
+
+class _SaveErrors:
+    """Turns an error of the background save into a CheckpointError that says where."""
+
+    def __init__(self, model_dir: epath.Path):
+        self._model_dir = model_dir
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, (OSError, ValueError, RuntimeError)):
+            raise CheckpointError(
+                f"A checkpoint could not be written to {self._model_dir}: {error}. Earlier "
+                "checkpoints are untouched; start the same command again to go on from them."
+            ) from error
+
+
+def restore_params(
+    path: epath.PathLike,
+    abstract_params: Any,
+    shardings: Any,
+    step: int | None = None,
+    *,
+    strict: bool = True,
+    initial: Any = None,
+    say: Callable[[str], None] = print,
+) -> Any:
+    """Restores only the parameters: for evaluation, inference and fine-tuning.
+
+    Args:
+      path: a MODEL_DIR or a `checkpoint_<step>` directory.
+      abstract_params: nested dict with `ShapeDtypeStruct` leaves. Values are cast if the dtype
+        differs from the checkpoint's.
+      shardings: the same structure with a sharding per array, or one sharding for all.
+      step: step wanted from a MODEL_DIR; None for the newest whole checkpoint.
+      strict: whether names must agree exactly. If not, parameters only in the checkpoint are left
+        and those it lacks are taken from `initial`.
+      initial: parameter tree, needed where `strict` is False and the checkpoint lacks some.
+      say: receives sentences about what was passed over or filled in.
+
+    Returns:
+      The parameters, in the structure of `abstract_params`.
+
+    Raises:
+      CheckpointError: there is no such checkpoint, it is damaged, or parameters differ.
+    """
+    directory = find_checkpoint(path, step, say)
+    wanted = _flat(abstract_params, "params/")
+    saved = saved_arrays(directory, "params")
+    differences = compare(saved, wanted, check_dtype=False, check_names=strict)
+    missing = sorted(wanted.keys() - saved.keys())
+    if not strict and missing and initial is None:
+        differences += [f"{name}: not in the checkpoint, and no initial value" for name in missing]
+    _raise_if_different(directory, differences)
+    placed = _flat(_with_shardings(abstract_params, shardings), "params/")
+    arrays = {
+        # Parameters that only the checkpoint has are read as well: their item is one tree.
+        name: placed.get(name, jax.ShapeDtypeStruct(*saved[name]))
+        for name in saved
+    }
+    found = _flat(_read(directory, "params", _nested(arrays)))
+    if not strict and missing:
+        start = _flat(initial, "params/")
+        found |= {name: jax.device_put(start[name], placed[name].sharding) for name in missing}
+        say(f"{directory.name}: {len(missing)} parameters keep their initial values: {missing}.")
+    if extra := sorted(saved.keys() - wanted.keys()):
+        say(f"{directory.name}: {len(extra)} parameters the model has not are left: {extra}.")
+    leaves, treedef = jax.tree_util.tree_flatten_with_path(abstract_params)
+    return jax.tree_util.tree_unflatten(
+        treedef, [found["params/" + path_name(path)] for path, _ in leaves]
+    )
+
+
+def saved_arrays(directory: epath.PathLike, item: str) -> dict[str, tuple[tuple[int, ...], Any]]:
+    """Returns name -> (shape, dtype) of the arrays in an item of a checkpoint, without loading."""
+    metadata = ocp.StandardCheckpointHandler().metadata(epath.Path(directory) / item)
+    tree = getattr(metadata, "tree", metadata)
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree, is_leaf=lambda x: hasattr(x, "shape"))
+    return {path_name(path): (tuple(leaf.shape), np.dtype(leaf.dtype)) for path, leaf in leaves}
+
+
+def compare(
+    saved: Mapping[str, tuple[tuple[int, ...], Any]],
+    wanted: Mapping[str, Any],
+    *,
+    check_dtype: bool,
+    check_names: bool = True,
+) -> list[str]:
+    """Returns a line per array in which a checkpoint and a model differ.
+
+    Args:
+      saved: name -> (shape, dtype) of the checkpoint.
+      wanted: name -> array or `ShapeDtypeStruct` of the model.
+      check_dtype: whether dtypes must agree.
+      check_names: whether arrays that only one side has count.
+    """
+    lines = []
+    for name, leaf in wanted.items():
+        if name not in saved:
+            if check_names:
+                near = suggest(name, saved)
+                lines.append(f"{name}: not in the checkpoint; model {tuple(leaf.shape)}.{near}")
+            continue
+        shape, dtype = saved[name]
+        if shape != tuple(leaf.shape):
+            lines.append(f"{name}: checkpoint {shape}, model {tuple(leaf.shape)}")
+        elif check_dtype and dtype != np.dtype(leaf.dtype):
+            lines.append(f"{name}: checkpoint {dtype.name}, model {np.dtype(leaf.dtype).name}")
+    if check_names:
+        lines += [f"{n}: only in the checkpoint, {saved[n][0]}" for n in saved if n not in wanted]
+    return lines
+
+
+def _raise_if_different(directory: epath.Path, differences: list[str]) -> None:
+    if not differences:
+        return
+    shown = "\n  ".join(differences[:_MAX_LISTED])
+    more = len(differences) - _MAX_LISTED
+    raise CheckpointError(
+        f"{directory} is of another model or optimizer: {len(differences)} arrays differ.\n  "
+        + shown
+        + (f"\n  … and {more} more" if more > 0 else "")
+        + "\nUse the configuration it was trained with: config.gin beside the checkpoint."
+    )
+
+
+def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Returns name -> leaf, names being slash separated paths."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {prefix + path_name(path): leaf for path, leaf in leaves}
+
+
+def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns nested dicts: what is stored does not depend on Python classes of the state."""
+    tree: dict[str, Any] = {}
+    for name, leaf in flat.items():
+        *parents, last = name.split("/")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = leaf
+    return tree
+
+
+def _split(state: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns the arrays of a state by name: the parameters, and everything else."""
+    flat = _flat(state)
+    params = {name: leaf for name, leaf in flat.items() if name.startswith("params/")}
+    assert params, f"a train state has a params field; found {sorted(flat)[:5]}"
+    return params, {name: leaf for name, leaf in flat.items() if name not in params}
+
+
+def _with_shardings(abstract_tree: Any, shardings: Any) -> Any:
+    """Returns the tree as `ShapeDtypeStruct` with shardings."""
+    if isinstance(shardings, jax.sharding.Sharding):
+        one = shardings
+        shardings = jax.tree.map(lambda _: one, abstract_tree)
+    return jax.tree.map(
+        lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+        abstract_tree,
+        shardings,
+    )
+
+
+def _read(directory: epath.Path, item: str, target: Any) -> Any:
+    with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
+        return reader.restore(directory / item, args=ocp.args.StandardRestore(target))
+
+
+def _read_meta(directory: epath.Path) -> dict[str, Any]:
+    with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as reader:
+        return reader.restore(directory / "meta", args=ocp.args.JsonRestore())

@@ -1,0 +1,311 @@
+"""What lies in MODEL_DIR: finding checkpoints, and telling whole ones from damaged ones.
+
+Orbax writes `checkpoint_<step>.orbax-checkpoint-tmp` and renames it when all is written, so a killed
+run leaves no half-written `checkpoint_<step>`. Files can still be lost or cut later; a manifest with
+sizes and checksums, written just before the rename, finds that before anything is loaded.
+"""
+
+import contextlib
+import json
+import os
+import pwd
+import re
+import uuid
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+from etils import epath
+from jax.experimental import multihost_utils
+
+from flan_jax.errors import CheckpointError, ConfigError, suggest
+
+PREFIX = "checkpoint"
+MANIFEST = "manifest.json"
+
+# Orbax rewrites these when it commits, after the manifest.
+_NOT_IN_MANIFEST = {MANIFEST, "_CHECKPOINT_METADATA", "commit_success.txt"}
+_BLOCK_BYTES = 1 << 24
+_MESSAGE_BYTES = 1 << 14
+
+
+def step_dir(model_dir: epath.PathLike, step: int) -> epath.Path:
+    """Returns the directory of a step's checkpoint."""
+    return epath.Path(model_dir) / f"{PREFIX}_{step}"
+
+
+def list_steps(model_dir: epath.PathLike) -> list[int]:
+    """Returns the steps with a committed checkpoint directory, ascending, unverified."""
+    found = (re.fullmatch(rf"{PREFIX}_(\d+)", p.name) for p in epath.Path(model_dir).iterdir())
+    return sorted(int(match[1]) for match in found if match)
+
+
+def unfinished(model_dir: epath.PathLike) -> list[str]:
+    """Returns the names of checkpoints whose writing was cut short."""
+    names = (p.name for p in epath.Path(model_dir).iterdir())
+    return sorted(n for n in names if re.match(rf"{PREFIX}_\d+\.orbax-checkpoint-tmp", n))
+
+
+def _files(directory: epath.Path, prefix: str = "") -> Iterator[tuple[str, epath.Path]]:
+    """Yields (name relative to `directory`, path) of every file below it."""
+    for path in sorted(directory.iterdir()):
+        if path.is_dir():
+            yield from _files(path, f"{prefix}{path.name}/")
+        elif prefix or path.name not in _NOT_IN_MANIFEST:
+            yield prefix + path.name, path
+
+
+def _crc32(path: epath.Path) -> int:
+    """Returns the CRC-32 of a file, read in blocks."""
+    crc = 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            crc = zlib.crc32(block, crc)
+    return crc
+
+
+def write_manifest(directory: epath.Path, step: int, checksums: bool) -> None:
+    """Writes the list of files of a checkpoint, with sizes in bytes and, if asked, CRC-32.
+
+    Args:
+      directory: the checkpoint, all files written.
+      step: its step.
+      checksums: whether to read every file back for its CRC-32.
+    """
+    files = {
+        name: {"bytes": path.stat().length} | ({"crc32": _crc32(path)} if checksums else {})
+        for name, path in _files(directory)
+    }
+    text = json.dumps({"format": 1, "step": step, "files": files}, indent=1)
+    (directory / MANIFEST).write_text(text)
+
+
+def read_manifest(directory: epath.PathLike) -> dict[str, Any]:
+    """Returns the manifest of a checkpoint.
+
+    Raises:
+      CheckpointError: it is missing or not readable.
+    """
+    path = epath.Path(directory) / MANIFEST
+    try:
+        manifest = json.loads(path.read_text())
+        return {"step": int(manifest["step"]), "files": dict(manifest["files"])}
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} is missing") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is not readable: {error}") from None
+
+
+def damage(directory: epath.PathLike) -> str | None:
+    """Returns what is wrong with a checkpoint's files, or None if they are as written."""
+    directory = epath.Path(directory)
+    try:
+        files = read_manifest(directory)["files"]
+    except CheckpointError as error:
+        return str(error)
+    # Sizes first: cheap, and they find most damage before files are read.
+    for name, expected in files.items():
+        path = directory / name
+        if not path.exists():
+            return f"the file {name} is missing"
+        size_bytes = path.stat().length
+        if size_bytes != expected["bytes"]:
+            return f"the file {name} has {size_bytes} bytes instead of {expected['bytes']}"
+    for name, expected in files.items():
+        if "crc32" in expected and _crc32(directory / name) != expected["crc32"]:
+            return f"the content of the file {name} has changed since it was written"
+    return None
+
+
+def newest_valid(
+    model_dir: epath.PathLike, say: Callable[[str], None]
+) -> tuple[int | None, dict[int, str]]:
+    """Finds the newest whole checkpoint.
+
+    Args:
+      model_dir: directory with `checkpoint_<step>` directories; may be absent.
+      say: receives a sentence for each checkpoint passed over.
+
+    Returns:
+      Its step, or None; and, for each newer damaged step, what is wrong with it.
+    """
+    if not epath.Path(model_dir).is_dir():
+        return None, {}
+    for name in unfinished(model_dir):
+        say(f"{name}: the run stopped while writing this checkpoint; ignored.")
+    damaged: dict[int, str] = {}
+    for step in reversed(list_steps(model_dir)):
+        why = damage(step_dir(model_dir, step))
+        if why is None:
+            if damaged:
+                say(f"Using the previous checkpoint, {PREFIX}_{step}.")
+            return step, damaged
+        damaged[step] = why
+        say(f"{PREFIX}_{step} is damaged and passed over: {why}.")
+    return None, damaged
+
+
+def set_aside(model_dir: epath.PathLike, step: int) -> epath.Path:
+    """Renames a damaged checkpoint so that its step can be written again; returns the new path."""
+    source = step_dir(model_dir, step)
+    target = source.with_name(f"{source.name}.damaged")
+    if target.exists():
+        target = source.with_name(f"{source.name}.damaged-{uuid.uuid4().hex[:8]}")
+    source.rename(target)
+    return target
+
+
+def find_checkpoint(
+    path: epath.PathLike, step: int | None = None, say: Callable[[str], None] = print
+) -> epath.Path:
+    """Returns the directory of one whole checkpoint.
+
+    Args:
+      path: a MODEL_DIR, or one checkpoint directory.
+      step: the step wanted from a MODEL_DIR; None for the newest whole one.
+      say: receives a sentence for each checkpoint passed over.
+
+    Raises:
+      CheckpointError: the path does not exist, is no checkpoint, holds none, or it is damaged.
+    """
+    path = epath.Path(path)
+    if not path.exists():
+        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise CheckpointError(
+            f"There is no checkpoint at {path}: the path does not exist."
+            + suggest(path.name, siblings)
+        )
+    if not path.is_dir():
+        raise CheckpointError(
+            f"{path} is a file. Give a directory: a {PREFIX}_<step>, or the MODEL_DIR of a run."
+        )
+    if (path / MANIFEST).exists() or re.fullmatch(rf"{PREFIX}_\d+", path.name):
+        if step is not None and read_manifest(path)["step"] != step:
+            raise CheckpointError(f"{path} is not the checkpoint of step {step}.")
+        if why := damage(path):
+            raise CheckpointError(f"The checkpoint {path} is damaged: {why}.")
+        return path
+    steps = list_steps(path)
+    if not steps:
+        content = ", ".join(sorted(p.name for p in path.iterdir())[:8]) or "nothing"
+        raise CheckpointError(
+            f"{path} holds no checkpoint: expected directories named {PREFIX}_<step>, found "
+            f"{content}."
+        )
+    if step is None:
+        step, damaged = newest_valid(path, say)
+        if step is None:
+            raise CheckpointError(
+                f"All {len(damaged)} checkpoints in {path} are damaged; the newest: "
+                f"{damaged[max(damaged)]}."
+            )
+        return step_dir(path, step)
+    if step not in steps:
+        raise CheckpointError(
+            f"{path} has no checkpoint of step {step}; it has {', '.join(map(str, steps))}."
+        )
+    if why := damage(step_dir(path, step)):
+        raise CheckpointError(f"The checkpoint {step_dir(path, step)} is damaged: {why}.")
+    return step_dir(path, step)
+
+
+def agree(decide: Callable[[], Any]) -> Any:
+    """Returns what `decide()` returns on the first process, on all processes.
+
+    Hosts that look at a file system one after the other may see different states of it, and a file
+    need not be checked by each of them.
+
+    Args:
+      decide: returns a JSON value of at most 16 KiB.
+
+    Raises:
+      CheckpointError: `decide` raised it on the first process.
+    """
+    if jax.process_count() == 1:
+        return decide()
+    answer: dict[str, Any] = {}
+    if jax.process_index() == 0:
+        try:
+            answer = {"value": decide()}
+        except CheckpointError as error:
+            answer = {"error": str(error)[: _MESSAGE_BYTES // 8]}
+    message = json.dumps(answer).encode()
+    buffer = np.zeros(_MESSAGE_BYTES, np.uint8)
+    buffer[: len(message)] = np.frombuffer(message, np.uint8)
+    buffer = np.asarray(multihost_utils.broadcast_one_to_all(buffer), np.uint8)
+    answer = json.loads(buffer.tobytes().rstrip(b"\0"))
+    if "error" in answer:
+        raise CheckpointError(answer["error"])
+    return answer["value"]
+
+
+def check_writable(model_dir: str | os.PathLike[str]) -> epath.Path:
+    """Makes MODEL_DIR if needed and shows that this process can write to it.
+
+    A file is written, read back and removed, so quotas, read-only mounts and missing bucket rights
+    come up before any work is done.
+
+    Args:
+      model_dir: absolute path, or a URL such as gs://bucket/run.
+
+    Returns:
+      The path.
+
+    Raises:
+      ConfigError: the path is not absolute, is a file, or cannot be written.
+    """
+    text = os.fspath(model_dir)
+    path = epath.Path(text)
+    if not text or not ("://" in text or os.path.isabs(text)):
+        raise ConfigError(
+            f"MODEL_DIR must be an absolute path, found {text!r}. Hosts of a pod and restarts have "
+            f"other working directories. Here it would be {os.path.abspath(text)!r}."
+        )
+    if path.exists() and not path.is_dir():
+        raise ConfigError(f"MODEL_DIR {text} is a file. Give a directory, or remove the file.")
+    # Every process of every host tries, each with its own file.
+    probe = path / f".write_test_{uuid.uuid4().hex}"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe.write_text(text)
+        if probe.read_text() != text:
+            raise OSError("a test file read back differs from what was written")
+        probe.unlink()
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
+        raise ConfigError(f"MODEL_DIR {text} is not writable: {error}.{_rights(text)}") from error
+    return path
+
+
+def _rights(text: str) -> str:
+    """Explains who may write to the nearest existing directory of a local path."""
+    if "://" in text:
+        return " Check that the account of this machine may write to the bucket."
+    place = text
+    while not os.path.isdir(place):
+        place = os.path.dirname(place)
+    state = os.stat(place)
+    here = f" {place} belongs to {_user(state.st_uid)} with mode {state.st_mode & 0o777:03o}"
+    if os.geteuid() == 0:
+        return (
+            f"{here}; this process is root, so the file system itself refuses (read-only mount, "
+            "NFS that maps root to nobody, or no space). Choose a directory on another one."
+        )
+    if state.st_uid != os.geteuid() and not os.access(place, os.W_OK):
+        return (
+            f"{here}; this process is {_user(os.geteuid())}. A run started by another user (often "
+            "root in a container) may have made it. Choose another MODEL_DIR, or change its owner: "
+            f"chown -R {os.geteuid()} {place}"
+        )
+    return f"{here}; this process is {_user(os.geteuid())}."
+
+
+def _user(uid: int) -> str:
+    """Returns `name (uid)`; container users often have no name."""
+    try:
+        return f"{pwd.getpwuid(uid).pw_name} ({uid})"
+    except KeyError:
+        return f"user {uid}"

@@ -1,0 +1,273 @@
+"""`flan-jax COMMAND`: parses flags and calls one function. Standard library only until then."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from flan_jax import __version__
+from flan_jax.errors import ConfigError, FlanJaxError, suggest
+
+_DESCRIPTION = "Instruction tuning in JAX: train, evaluate, use and inspect."
+_GIN_FLAG = "--gin."
+_INTERRUPTED = 130  # What a shell reports for SIGINT.
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises ConfigError where argparse would print usage and exit."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message[0].upper()}{message[1:]}. See: {self.prog} --help")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns the process's exit code.
+
+    A FlanJaxError is the user's to mend: its message goes to stderr without a traceback, its
+    exit code is that of its kind. Any other exception is ours and keeps its traceback.
+    """
+    try:
+        args = parse_args(sys.argv[1:] if argv is None else argv)
+        return args.run(args) or 0
+    except FlanJaxError as error:
+        print(f"flan-jax: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("flan-jax: interrupted", file=sys.stderr)
+        return _INTERRUPTED
+
+
+def parse_args(argv: Sequence[str]) -> argparse.Namespace:
+    """Parses the command line.
+
+    Raises:
+      ConfigError: a flag is unknown (with the nearest ones) or lacks its value.
+    """
+    parser, commands = _build()
+    if not argv:
+        argv = ["--help"]
+    if not argv[0].startswith("-") and argv[0] not in commands:
+        raise ConfigError(
+            f"There is no command {argv[0]!r}.{suggest(argv[0], commands)} "
+            f"The commands are {', '.join(commands)}."
+        )
+    args, unknown = parser.parse_known_args(_rewrite_gin_flags(argv))
+    if unknown:
+        raise ConfigError(_unknown_flag(unknown[0], commands[args.command]))
+    return args
+
+
+def _rewrite_gin_flags(argv: Sequence[str]) -> list[str]:
+    """Turns `--gin.NAME=VALUE` into `--gin_bindings=NAME = VALUE`."""
+    rewritten = []
+    for arg in argv:
+        if arg.startswith(_GIN_FLAG):
+            name, equals, value = arg[len(_GIN_FLAG) :].partition("=")
+            if not name or not equals:
+                raise ConfigError(f"{arg} has no value. Write {arg}=VALUE, without blanks around '='.")
+            arg = f"--gin_bindings={name} = {value}"
+        rewritten.append(arg)
+    return rewritten
+
+
+def _unknown_flag(arg: str, parser: argparse.ArgumentParser) -> str:
+    flag = arg.split("=", 1)[0]
+    known = [option for option in parser._option_string_actions if option.startswith("--")]
+    if not flag.startswith("-"):
+        return f"{arg!r} is one argument too many. See: {parser.prog} --help"
+    message = f"{parser.prog} has no flag {flag!r}.{suggest(flag, known)}"
+    if flag.lstrip("-").isupper():
+        message += f" A gin value is given as {_GIN_FLAG}{flag.lstrip('-')}=VALUE."
+    return f"{message} See: {parser.prog} --help"
+
+
+# ------------------------------------------------------------------------- the parsers
+
+
+def _build() -> tuple[_Parser, dict[str, _Parser]]:
+    parser = _Parser(prog="flan-jax", description=_DESCRIPTION, allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"flan-jax {__version__}")
+    sub = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands: dict[str, _Parser] = {}
+
+    def command(name: str, run: Callable[[argparse.Namespace], int | None], text: str) -> _Parser:
+        made = sub.add_parser(name, help=text, description=text, allow_abbrev=False)
+        made.set_defaults(run=run)
+        commands[name] = made
+        return made
+
+    made = command("quickstart", _quickstart, "Train MiniFLAN here in minutes, evaluate, report.")
+    made.add_argument("--model_dir", metavar="DIR", help="where to write; a new folder by default")
+    _gin_arguments(made, files=False)
+
+    made = command("train", _train, "Train a model, or go on where MODEL_DIR left off.")
+    made.add_argument("--model_dir", metavar="DIR", help="same as --gin.MODEL_DIR")
+    made.add_argument(
+        "--allow_config_change",
+        action="store_true",
+        help="resume although the configuration differs from the stored one",
+    )
+    _gin_arguments(made)
+
+    made = command("eval", _eval, "Evaluate a checkpoint on the tasks of its run, or on others.")
+    _model_dir_argument(made)
+    made.add_argument("--checkpoint", metavar="PATH", help="same as --gin.CHECKPOINT_PATH")
+    _gin_arguments(made)
+
+    made = command("infer", _infer, "Write what a checkpoint answers to prompts.")
+    _model_dir_argument(made)
+    made.add_argument("--checkpoint", metavar="PATH", help="same as --gin.CHECKPOINT_PATH")
+    made.add_argument(
+        "--prompts", metavar="FILE", help="one prompt a line, or JSONL with `inputs`; - is stdin"
+    )
+    made.add_argument("--output", metavar="FILE", help="JSONL with scores; stdout by default")
+    made.add_argument("--interactive", action="store_true", help="ask for prompts, one by one")
+    _gin_arguments(made)
+
+    made = command("logits", _logits, "Write a model's float32 logits for given token arrays.")
+    made.add_argument("--checkpoint", metavar="PATH", required=True)
+    made.add_argument(
+        "--batch", metavar="NPZ", required=True, help="int32 arrays under T5X feature names"
+    )
+    made.add_argument("--output", metavar="NPZ", required=True)
+    _gin_arguments(made)
+
+    made = command("inspect", _inspect, "Show a task or mixture: sizes, rates, lengths, samples.")
+    made.add_argument("name", metavar="NAME", help="a seqio task or mixture")
+    made.add_argument("--module", metavar="MODULE", help="imported first, to register the name")
+    made.add_argument("--split", default="train")
+    made.add_argument("--num_samples", type=int, default=3)
+    made.add_argument("--output", metavar="FILE", help="also write the report as an HTML page")
+    _gin_arguments(made)
+
+    made = command("report", _report, "Write one HTML page about a run.")
+    _model_dir_argument(made)
+    made.add_argument("--output", metavar="FILE", help="MODEL_DIR/report.html by default")
+
+    made = command("doctor", _doctor, "Check this machine: versions, devices, memory, disk.")
+    made.add_argument("--model_dir", metavar="DIR", help="check that it can be written")
+    made.add_argument("--vocabulary", metavar="FILE", help="check this SentencePiece model")
+    return parser, commands
+
+
+def _gin_arguments(parser: argparse.ArgumentParser, files: bool = True) -> None:
+    group = parser.add_argument_group("gin configuration")
+    if files:
+        group.add_argument(
+            "--gin_file",
+            metavar="FILE",
+            action="append",
+            default=[],
+            help="repeatable; a later file overrides an earlier one",
+        )
+        group.add_argument(
+            "--gin_search_paths",
+            metavar="DIRS",
+            default="",
+            help="folders to look for gin files in, separated by commas",
+        )
+    group.add_argument(
+        "--gin_bindings",
+        metavar="'NAME = VALUE'",
+        action="append",
+        default=[],
+        help="repeatable; overrides files. The same as --gin.NAME=VALUE; text needs quotes: "
+        "--gin.NAME=\"'text'\"",
+    )
+
+
+def _model_dir_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model_dir_positional", metavar="MODEL_DIR", nargs="?")
+    parser.add_argument("--model_dir", metavar="DIR", help="the same, as a flag")
+
+
+# ------------------------------------------------------------------------ the commands
+
+
+def _train(args: argparse.Namespace) -> None:
+    from flan_jax import gin_utils
+
+    gin_utils.parse(
+        _files(args), _bindings(args, MODEL_DIR=args.model_dir), _search_paths(args), _TRAIN
+    )
+    from flan_jax import train
+
+    train.train(allow_config_change=args.allow_config_change)
+
+
+_TRAIN = "train_script.train"
+
+
+def _files(args: argparse.Namespace) -> list[str]:
+    if not args.gin_file:
+        raise ConfigError(
+            f"flan-jax {args.command} needs a gin file, e.g. "
+            f"flan-jax {args.command} --gin_file=runs/miniflan.gin"
+        )
+    return args.gin_file
+
+
+def _search_paths(args: argparse.Namespace) -> list[str]:
+    return [path for path in args.gin_search_paths.split(",") if path]
+
+
+def _bindings(args: argparse.Namespace, **macros: Any) -> list[str]:
+    """The bindings of the command line; plain flags that stand for a macro come last."""
+    given = [f"{name} = {value!r}" for name, value in macros.items() if value is not None]
+    return [*args.gin_bindings, *given]
+
+
+def _model_dir(args: argparse.Namespace) -> str | None:
+    positional, flag = args.model_dir_positional, args.model_dir
+    if positional and flag and positional != flag:
+        raise ConfigError(f"Two MODEL_DIRs are given, {positional!r} and {flag!r}. Give one.")
+    return positional or flag
+
+
+def _quickstart(args: argparse.Namespace) -> None:
+    from flan_jax import quickstart
+
+    quickstart.quickstart(args.model_dir, args.gin_bindings)
+
+
+def _eval(args: argparse.Namespace) -> None:
+    from flan_jax import evaluate
+
+    evaluate.command(_model_dir(args), args)
+
+
+def _infer(args: argparse.Namespace) -> None:
+    from flan_jax import infer
+
+    infer.command(_model_dir(args), args)
+
+
+def _logits(args: argparse.Namespace) -> None:
+    from flan_jax import logits
+
+    logits.logits_command(args)
+
+
+def _inspect(args: argparse.Namespace) -> None:
+    from flan_jax.data import report
+
+    report.inspect_mixture(args.name, args.module, args.split, args.num_samples)
+
+
+def _report(args: argparse.Namespace) -> None:
+    from flan_jax import report
+
+    folder = _model_dir(args)
+    if folder is None:
+        raise ConfigError("flan-jax report needs a MODEL_DIR: flan-jax report MODEL_DIR")
+    print(report.write_report(folder, args.output))
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from flan_jax import doctor
+
+    return doctor.run(model_dir=args.model_dir, vocabulary=args.vocabulary)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

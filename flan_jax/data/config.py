@@ -1,0 +1,154 @@
+"""What to read: the gin configurable `utils.DatasetConfig`, checked before any data is touched."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gin
+
+from flan_jax.errors import ConfigError
+
+REQUIRED_FEATURES = ("inputs", "targets")
+
+
+@gin.configurable(module="utils")
+@dataclasses.dataclass(frozen=True)
+class DatasetConfig:
+    """One use of a seqio Task or Mixture: which rows, in which order, in which shape.
+
+    The first nine fields are T5X's and mean the same there.
+
+    Attributes:
+      mixture_or_task_name: name in seqio's registries.
+      task_feature_lengths: tokens a row, `{'inputs': L, 'targets': T}`. Longer features are
+        truncated, and counted.
+      split: split name, e.g. 'train'. Every task of a mixture must have it.
+      batch_size: rows of the global batch, over all devices and hosts.
+      shuffle: whether to shuffle; needs a seed.
+      seed: seed of everything random in the stream. Never None: T5X's use of the clock would make
+        a run unrepeatable.
+      use_cached: read seqio's offline cache of the tasks.
+      pack: put several examples in a row.
+      module: module(s) to import, which register the task. A module's `register()` is called when
+        it has one.
+      packing_window: examples held back to choose from when a row is packed. Larger fills rows
+        better and costs more host time; an example waits at most this many rows.
+      snapshot_period: batches between snapshots of the stream. A resumed run replays at most this
+        many batches where the source can be snapshot, and all of them where it cannot.
+      strict: a truncated target or an example with no target tokens is an error instead of a count.
+
+    Raises:
+      ConfigError: a field has a value no run could use.
+    """
+
+    mixture_or_task_name: str
+    task_feature_lengths: Mapping[str, int]
+    split: str
+    batch_size: int
+    shuffle: bool
+    seed: int | None
+    use_cached: bool = False
+    pack: bool = False
+    module: str | Sequence[str] | None = None
+    packing_window: int = 256
+    snapshot_period: int = 200
+    strict: bool = False
+
+    def __post_init__(self):
+        if not isinstance(self.mixture_or_task_name, str) or not self.mixture_or_task_name:
+            raise ConfigError(
+                "DatasetConfig.mixture_or_task_name must be the name of a seqio Task or Mixture, "
+                f"found {self.mixture_or_task_name!r}. Set --gin.MIXTURE_OR_TASK_NAME=\"'NAME'\"."
+            )
+        _check_lengths(self.task_feature_lengths)
+        _check_positive("batch_size", self.batch_size, "the number of rows of the global batch")
+        _check_positive("packing_window", self.packing_window, "a number of examples")
+        _check_positive("snapshot_period", self.snapshot_period, "a number of batches")
+        if not isinstance(self.split, str) or not self.split:
+            raise ConfigError(
+                f"DatasetConfig.split must be a split name such as 'train', found {self.split!r}."
+            )
+        if self.seed is None:
+            raise ConfigError(
+                "DatasetConfig.seed is None, and a stream without a seed cannot be resumed or "
+                "repeated. Set it to an integer, e.g. --gin.RANDOM_SEED=0."
+            )
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
+            raise ConfigError(
+                f"DatasetConfig.seed must be an integer of 0 or more, found {self.seed!r}."
+            )
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The modules to import before the name is looked up."""
+        if self.module is None:
+            return ()
+        return (self.module,) if isinstance(self.module, str) else tuple(self.module)
+
+    @property
+    def input_length(self) -> int:
+        """Encoder tokens a row (L)."""
+        return self.task_feature_lengths["inputs"]
+
+    @property
+    def target_length(self) -> int:
+        """Decoder tokens a row (T)."""
+        return self.task_feature_lengths["targets"]
+
+    def stream_fields(self) -> dict[str, Any]:
+        """The fields that decide which rows come in which order, as JSON-able values.
+
+        `module` and `snapshot_period` are left out: they change neither.
+        """
+        return {
+            "mixture_or_task_name": self.mixture_or_task_name,
+            "inputs length": self.input_length,
+            "targets length": self.target_length,
+            "split": self.split,
+            "batch_size": self.batch_size,
+            "shuffle": bool(self.shuffle),
+            "seed": self.seed,
+            "use_cached": bool(self.use_cached),
+            "pack": bool(self.pack),
+            "packing_window": self.packing_window if self.pack else None,
+        }
+
+
+def derive_seed(seed: int, *names: str | int) -> int:
+    """Returns a seed in [0, 2**31) that depends on `seed` and the names, and on nothing else.
+
+    Independent of the order in which tasks are listed, so that a task's rows do not change when
+    another one joins the mixture.
+    """
+    text = json.dumps([seed, *names])
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest()) >> 1
+
+
+def _check_positive(field: str, value: Any, meaning: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+        raise ConfigError(
+            f"DatasetConfig.{field} must be {meaning}, at least 1, found {value!r}."
+        )
+
+
+def _check_lengths(lengths: Any) -> None:
+    example = "--gin.TASK_FEATURE_LENGTHS=\"{'inputs': 512, 'targets': 128}\""
+    if not isinstance(lengths, Mapping):
+        raise ConfigError(
+            "DatasetConfig.task_feature_lengths must map 'inputs' and 'targets' to token counts, "
+            f"found {lengths!r}. Set {example}."
+        )
+    missing = [name for name in REQUIRED_FEATURES if name not in lengths]
+    if missing:
+        raise ConfigError(
+            f"DatasetConfig.task_feature_lengths has no length for {' and '.join(missing)}, only "
+            f"for {sorted(lengths) or 'nothing'}. Set {example}."
+        )
+    for name, length in lengths.items():
+        if isinstance(length, bool) or not isinstance(length, int) or length <= 0:
+            raise ConfigError(
+                f"DatasetConfig.task_feature_lengths[{name!r}] must be a number of tokens, at "
+                f"least 1, found {length!r}. Set {example}."
+            )

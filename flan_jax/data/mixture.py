@@ -1,0 +1,235 @@
+"""From a name to tasks with their mixing rates, with seqio's registries and seqio's arithmetic.
+
+seqio drops a task without the asked split, with a log line; here that is an error, since it changes
+what every other task's share is.
+"""
+
+import dataclasses
+import functools
+import importlib
+import math
+from typing import Any
+
+import numpy as np
+
+from flan_jax.data.config import REQUIRED_FEATURES, DatasetConfig
+from flan_jax.errors import ConfigError, DataError, FlanJaxError, NotFoundError, suggest
+
+_SAMPLER_BLOCK = 4096
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskShare:
+    """One task of a mixture: the seqio Task, its rate, and its share of the draws in [0, 1]."""
+
+    name: str
+    task: Any
+    rate: float
+    share: float
+
+
+@dataclasses.dataclass(frozen=True)
+class ResolvedMixture:
+    """A task or mixture by name: its tasks sorted by name, all with the asked split."""
+
+    name: str
+    split: str
+    shares: tuple[TaskShare, ...]
+    is_mixture: bool
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """Names in the order of the task ids of a batch."""
+        return tuple(share.name for share in self.shares)
+
+    @property
+    def output_features(self) -> Any:
+        """seqio's features, the same for all tasks."""
+        return self.shares[0].task.output_features
+
+
+def import_task_module(module: str) -> None:
+    """Imports a module that registers tasks, and calls its `register()` when it has one.
+
+    Raises:
+      NotFoundError: there is no such module.
+      ConfigError: the module exists, but importing or registering failed.
+    """
+    try:
+        imported = importlib.import_module(module)
+    except FlanJaxError:
+        raise
+    except ModuleNotFoundError as error:
+        if error.name and (module == error.name or module.startswith(error.name + ".")):
+            raise NotFoundError(
+                f"The task module {module!r} was not found: no {error.name!r} on the Python path. "
+                "Start from the folder that holds it, or install it, and check "
+                "MIXTURE_OR_TASK_MODULE (dots, no '.py')."
+            ) from error
+        raise ConfigError(
+            f"The task module {module!r} needs the package {error.name!r}, which is not "
+            f"installed. Run: pip install {error.name}"
+        ) from error
+    except Exception as error:
+        raise ConfigError(
+            f"Importing the task module {module!r} failed: {type(error).__name__}: {error}"
+        ) from error
+    register = getattr(imported, "register", None)
+    if callable(register):
+        register()
+
+
+def resolve(cfg: DatasetConfig) -> ResolvedMixture:
+    """Returns the tasks and rates behind `cfg.mixture_or_task_name`.
+
+    Raises:
+      NotFoundError: no such task or mixture, module, or split.
+      ConfigError: a module cannot be imported, or the mixture samples by a function of its own.
+      DataError: features, rates or sizes that cannot be trained on.
+    """
+    for module in cfg.modules:
+        import_task_module(module)
+    import seqio
+
+    name = cfg.mixture_or_task_name
+    mixtures, tasks = seqio.MixtureRegistry.names(), seqio.TaskRegistry.names()
+    if name in mixtures:
+        mixture = seqio.MixtureRegistry.get(name)
+        _check_sampling(mixture)
+        members = [(task, _rate_of(mixture, task)) for task in mixture.tasks]
+    elif name in tasks:
+        mixture = None
+        members = [(seqio.TaskRegistry.get(name), 1.0)]
+    else:
+        raise _unknown_name(cfg, sorted({*mixtures, *tasks}))
+    total = sum(rate for _, rate in members)
+    if total <= 0:
+        raise DataError(f"All rates of mixture {name!r} are 0; give at least one task a rate.")
+    shares = tuple(TaskShare(task.name, task, rate, rate / total) for task, rate in members)
+    resolved = ResolvedMixture(name, cfg.split, shares, is_mixture=mixture is not None)
+    _check_splits(resolved)
+    _check_features(resolved)
+    return resolved
+
+
+class Sampler:
+    """Draws task ids by rate: draw number n is a function of (seed, shares, n) alone.
+
+    seqio draws the same distribution from TensorFlow's stateful sampler; here the position is one
+    integer, so nothing needs to be saved but a count.
+    """
+
+    def __init__(self, shares: list[float], seed: int, position: int = 0):
+        """Starts at draw `position` of the stream of `seed`."""
+        cumulative = np.cumsum(np.asarray(shares, np.float64))
+        self._cumulative = cumulative / cumulative[-1]
+        self._seed = seed
+        self.position = position
+        self._block_index = -1
+        self._block: list[int] = []
+
+    def draw(self) -> int:
+        """Returns the next task id."""
+        block_index, offset = divmod(self.position, _SAMPLER_BLOCK)
+        if block_index != self._block_index:
+            bits = np.random.Philox(key=self._seed, counter=[0, 0, 0, block_index])
+            uniform = np.random.Generator(bits).random(_SAMPLER_BLOCK)
+            ids = np.searchsorted(self._cumulative, uniform, side="right")
+            self._block = np.minimum(ids, len(self._cumulative) - 1).tolist()
+            self._block_index = block_index
+        self.position += 1
+        return self._block[offset]
+
+
+def _unknown_name(cfg: DatasetConfig, known: list[str]) -> NotFoundError:
+    imported = ", ".join(cfg.modules) or "none"
+    hint = suggest(cfg.mixture_or_task_name, known)
+    if not known:
+        hint = " Nothing is registered yet."
+    return NotFoundError(
+        f"No task or mixture is called {cfg.mixture_or_task_name!r} among the {len(known)} "
+        f"registered.{hint} Modules imported: {imported}. If the name is right, name the module "
+        "that registers it: --gin.MIXTURE_OR_TASK_MODULE=\"'MODULE'\"."
+    )
+
+
+def _rate_of(mixture: Any, task: Any) -> float:
+    try:
+        rate = float(mixture.get_rate(task))
+    except Exception as error:
+        # A rate may be any function of the user's.
+        raise DataError(
+            f"The rate of task {task.name!r} in mixture {mixture.name!r} could not be computed: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if not math.isfinite(rate) or rate < 0:
+        raise DataError(
+            f"The rate of task {task.name!r} in mixture {mixture.name!r} is {rate}; it must be a "
+            "finite number of 0 or more."
+        )
+    return rate
+
+
+def _check_sampling(mixture: Any) -> None:
+    import tensorflow as tf
+
+    sample_fn = getattr(mixture, "_sample_fn", None)
+    if isinstance(sample_fn, functools.partial):
+        sample_fn = sample_fn.func
+    if sample_fn not in (None, tf.data.Dataset.sample_from_datasets):
+        raise ConfigError(
+            f"Mixture {mixture.name!r} has a sample_fn of its own, and the training stream draws "
+            "tasks by rate alone. Express the mixture by rates."
+        )
+
+
+def _check_splits(resolved: ResolvedMixture) -> None:
+    lacking = [share for share in resolved.shares if resolved.split not in share.task.splits]
+    if lacking:
+        lines = [
+            f"  {share.name}: rate {share.rate:g} ({share.share:.1%} of the draws), has "
+            f"{', '.join(map(str, share.task.splits)) or 'no splits'}"
+            for share in lacking
+        ]
+        options = sorted({str(split) for share in lacking for split in share.task.splits})
+        raise NotFoundError(
+            f"{len(lacking)} of the {len(resolved.shares)} tasks of {resolved.name!r} have no "
+            f"split {resolved.split!r}:\n" + "\n".join(lines) + "\nTake them out of the mixture, "
+            "or give them the split." + suggest(resolved.split, options)
+        )
+    for share in resolved.shares:
+        if share.task.num_input_examples(resolved.split) == 0:
+            raise empty_split_error(share.name, resolved.split)
+
+
+def empty_split_error(task: str, split: str) -> DataError:
+    """The error for a split without rows."""
+    return DataError(
+        f"Split {split!r} of task {task!r} has no rows. Check its source, and whether a filter "
+        f"drops every row: flan-jax inspect {task}"
+    )
+
+
+def _check_features(resolved: ResolvedMixture) -> None:
+    first = resolved.shares[0]
+    for share in resolved.shares:
+        features = share.task.output_features
+        for name in REQUIRED_FEATURES:
+            if name not in features:
+                raise DataError(
+                    f"Task {share.name!r} has the features {sorted(features)}, and an encoder-"
+                    f"decoder needs 'inputs' and 'targets': {name!r} is missing."
+                )
+            feature = features[name]
+            if feature.rank != 1 or feature.dtype.name not in ("int32", "int64"):
+                raise DataError(
+                    f"Feature {name!r} of task {share.name!r} is {feature.dtype.name} of rank "
+                    f"{feature.rank}; token sequences (int32, rank 1) are expected."
+                )
+            expected = first.task.output_features[name].vocabulary
+            if feature.vocabulary != expected:
+                raise DataError(
+                    f"Task {share.name!r} has another vocabulary for {name!r} "
+                    f"({feature.vocabulary}) than task {first.name!r} ({expected}). All tasks of "
+                    f"{resolved.name!r} must share one."
+                )

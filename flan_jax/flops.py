@@ -1,0 +1,84 @@
+"""Model FLOPs of encoder-decoder training and peak rates of known chips.
+
+Model FLOPs count every matrix product of the forward pass once and the backward pass as twice the
+forward pass; recomputation under remat is not counted (PaLM paper, arXiv 2204.02311, appendix B).
+Encoder parameters see input tokens, decoder parameters see target tokens, and the keys and values of
+cross-attention see input tokens: charging all parameters for all tokens overstates T5 up to twofold.
+"""
+
+import dataclasses
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Chip:
+    """Peak figures of one accelerator chip as JAX sees it."""
+
+    name: str
+    peak_bf16_flop_per_s: float
+    hbm_bytes: float
+    hbm_bytes_per_s: float
+    source: str
+
+
+# Keys are `jax.Device.device_kind`. A v2 or v3 device is one of two cores of its chip.
+CHIPS = {
+    "TPU v3": Chip("v3 core", 123e12 / 2, 16e9, 0.45e12, "cloud.google.com/tpu/docs/v3, halved"),
+    "TPU v4": Chip("v4", 275e12, 32e9, 1.2e12, "cloud.google.com/tpu/docs/v4"),
+    "TPU v5 lite": Chip("v5e", 197e12, 16e9, 0.81e12, "cloud.google.com/tpu/docs/v5e"),
+    "TPU v5": Chip("v5p", 459e12, 96e9, 2.8e12, "cloud.google.com/tpu/docs/v5p"),
+    "TPU v6 lite": Chip("v6e", 918e12, 32e9, 1.6e12, "cloud.google.com/tpu/docs/v6e"),
+    "NVIDIA H100 80GB HBM3": Chip("H100 SXM", 989e12, 80e9, 3.35e12, "nvidia.com H100 datasheet"),
+    "NVIDIA H200": Chip("H200", 989e12, 141e9, 4.8e12, "nvidia.com H200 datasheet"),
+}
+
+
+def peak_flop_per_s(device_kind: str) -> float | None:
+    """Peak bfloat16 FLOP/s of one device, or None for a chip that the table does not know.
+
+    An unknown chip has no MFU: none is printed rather than a guess.
+    """
+    chip = CHIPS.get(device_kind)
+    return chip.peak_bf16_flop_per_s if chip else None
+
+
+def forward_flops(config: Any, batch: int, input_length: int, target_length: int) -> float:
+    """FLOPs of one forward pass over `batch` rows, padding included.
+
+    Args:
+      config: a `T5Config` (emb_dim, num_heads, head_dim, mlp_dim, mlp_activations, layer counts,
+        vocab_size are read).
+      batch: rows B.
+      input_length: encoder length L in tokens.
+      target_length: decoder length T in tokens.
+
+    Returns:
+      Multiply-adds counted as two FLOPs. Attention scores are counted over the full L x L and T x T
+      squares, since the causal half is computed all the same.
+    """
+    joined = config.num_heads * config.head_dim
+    projection = 2 * config.emb_dim * joined  # one of query, key, value, out, per token
+    mlp = 2 * config.emb_dim * config.mlp_dim * (len(config.mlp_activations) + 1)
+    length, target = input_length, target_length
+    encoder_layer = length * (4 * projection + mlp) + 4 * length * length * joined
+    decoder_layer = (
+        target * (4 * projection + mlp)
+        + 4 * target * target * joined
+        + target * 2 * projection  # cross-attention query and out
+        + length * 2 * projection  # cross-attention key and value
+        + 4 * target * length * joined
+    )
+    head = target * 2 * config.emb_dim * config.vocab_size
+    return float(
+        batch
+        * (
+            config.num_encoder_layers * encoder_layer
+            + config.num_decoder_layers * decoder_layer
+            + head
+        )
+    )
+
+
+def train_flops(config: Any, batch: int, input_length: int, target_length: int) -> float:
+    """Model FLOPs of one training step: the forward pass and twice that for the backward pass."""
+    return 3.0 * forward_flops(config, batch, input_length, target_length)

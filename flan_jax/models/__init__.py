@@ -1,0 +1,1 @@
+"""Models: the T5 family."""

@@ -1,0 +1,127 @@
+"""Configuration of the T5 family, checked when it is made."""
+
+import dataclasses
+from typing import Any
+
+import gin
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from flan_jax.errors import ConfigError, NotFoundError, suggest
+from flan_jax.models.layers import ACTIVATIONS
+
+_DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+# What the backward pass may keep of a layer; everything else is computed again.
+REMAT_POLICIES: dict[str, Any] = {
+    "none": None,
+    "minimal": jax.checkpoint_policies.checkpoint_dots_with_no_batch_dims,
+    "full": None,
+}
+
+
+@gin.configurable(module="network")
+@dataclasses.dataclass(frozen=True)
+class T5Config:
+    """Shape and numerics of a T5 model.
+
+    Attributes:
+        vocab_size: rows of the embedding table.
+        dtype: dtype of activations, 'float32' or 'bfloat16'. Parameters, norms, softmax and logits
+            are float32 in both.
+        emb_dim: width of the residual stream.
+        num_heads: attention heads.
+        num_encoder_layers: layers of the encoder.
+        num_decoder_layers: layers of the decoder.
+        head_dim: width of one head; num_heads * head_dim may differ from emb_dim.
+        mlp_dim: hidden width of the feed-forward block.
+        mlp_activations: one name (`('relu',)`) or two for the gated form (`('gelu', 'linear')`).
+        dropout_rate: one rate for all dropouts.
+        logits_via_embedding: True ties the output projection to the embedding (T5 1.0).
+        remat_policy: 'none' keeps all activations for the backward pass, 'minimal' keeps the
+            results of weight products only, 'full' keeps layer inputs only.
+        scan_layers: True runs each stack as one compiled layer in a loop, on stacked parameters.
+        param_scan_axis: axis of the stacked parameters that counts layers.
+        relpos_num_buckets: buckets of the relative position bias.
+        relpos_max_distance: distance from which all keys share the last bucket.
+        norm_epsilon: added to the mean square in norms.
+    """
+
+    vocab_size: int
+    dtype: str = "float32"
+    emb_dim: int = 512
+    num_heads: int = 8
+    num_encoder_layers: int = 6
+    num_decoder_layers: int = 6
+    head_dim: int = 64
+    mlp_dim: int = 2048
+    mlp_activations: tuple[str, ...] = ("relu",)
+    dropout_rate: float = 0.1
+    logits_via_embedding: bool = False
+    remat_policy: str = "none"
+    scan_layers: bool = True
+    param_scan_axis: int = 1
+    relpos_num_buckets: int = 32
+    relpos_max_distance: int = 128
+    norm_epsilon: float = 1e-6
+
+    def __post_init__(self) -> None:
+        """Checks the values; raises ConfigError or NotFoundError naming the field."""
+        object.__setattr__(self, "mlp_activations", tuple(self.mlp_activations))
+        _check_name("dtype", self.dtype, _DTYPES)
+        _check_name("remat_policy", self.remat_policy, REMAT_POLICIES)
+        for activation in self.mlp_activations:
+            _check_name("mlp_activations", activation, ACTIVATIONS)
+        if len(self.mlp_activations) not in (1, 2):
+            raise ConfigError(
+                f"network.T5Config.mlp_activations has {len(self.mlp_activations)} entries. Give "
+                "one name, such as ('relu',), or two for the gated form: ('gelu', 'linear')."
+            )
+        for field in (
+            "vocab_size",
+            "emb_dim",
+            "num_heads",
+            "num_encoder_layers",
+            "num_decoder_layers",
+            "head_dim",
+            "mlp_dim",
+        ):
+            value = getattr(self, field)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ConfigError(
+                    f"network.T5Config.{field} is {value!r}. Set a whole number of at least 1."
+                )
+        if not 0.0 <= self.dropout_rate < 1.0:
+            raise ConfigError(
+                f"network.T5Config.dropout_rate is {self.dropout_rate!r}. Set a number from 0 up "
+                "to but not including 1."
+            )
+        if self.param_scan_axis not in (0, 1):
+            raise ConfigError(
+                f"network.T5Config.param_scan_axis is {self.param_scan_axis!r}. Set 0 or 1: norm "
+                "scales have one axis, so layers cannot be counted further in."
+            )
+        if self.relpos_num_buckets < 4 or self.relpos_num_buckets % 4:
+            raise ConfigError(
+                f"network.T5Config.relpos_num_buckets is {self.relpos_num_buckets!r}. Set a "
+                "multiple of 4: it is halved for the two directions, and again for the exact half."
+            )
+        if self.relpos_max_distance <= self.relpos_num_buckets // 2:
+            raise ConfigError(
+                f"network.T5Config.relpos_max_distance is {self.relpos_max_distance!r}. Set more "
+                f"than half of relpos_num_buckets ({self.relpos_num_buckets})."
+            )
+
+    @property
+    def compute_dtype(self) -> DTypeLike:
+        """The dtype that `dtype` names."""
+        return _DTYPES[self.dtype]
+
+
+def _check_name(field: str, value: object, options: dict[str, Any]) -> None:
+    if not isinstance(value, str) or value not in options:
+        raise NotFoundError(
+            f"network.T5Config.{field} is {value!r}. Set one of: {', '.join(options)}."
+            f"{suggest(str(value), options)}"
+        )

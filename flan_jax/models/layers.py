@@ -1,0 +1,154 @@
+"""Layers of the T5 family: dense projection, norm, embedding, feed-forward block.
+
+Letters of the array-name suffixes used in this package (also in docs/glossary.md):
+B batch, L encoder length, T decoder length, Q query length, S key (source) length, D model width,
+H heads, K head width, J = H*K joined heads, F feed-forward width, V vocabulary, N layers,
+M longest decoded length, R relative buckets.
+
+Parameters are float32 and carry logical axis names; each module computes in its `dtype`. The axis
+names only take effect under a mesh with logical-axis rules, without them they do nothing.
+"""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.typing import DTypeLike
+
+Initializer = Callable[..., jax.Array]
+
+# Element-wise functions allowed in `mlp_activations`; `gelu` is the tanh approximation, as in T5.
+ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "relu": nn.relu,
+    "gelu": nn.gelu,
+    "silu": nn.silu,
+    "swish": nn.silu,
+    "sigmoid": nn.sigmoid,
+    "tanh": jnp.tanh,
+    "linear": lambda x: x,
+}
+
+_mlp_kernel_init = nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal")
+
+
+def constrain(x: jax.Array, *axes: str | None) -> jax.Array:
+    """Asks the compiler to lay `x` out by logical axis names; no effect without rules and mesh."""
+    return nn.with_logical_constraint(x, axes)
+
+
+def shared_dropout(rate: float) -> nn.Dropout:
+    """Dropout of BxLxC whose mask is Bx1xC: every position of an example loses the same channels.
+
+    T5 was trained so (Mesh-TensorFlow shared masks along the length), and it costs L times fewer
+    random bits.
+    """
+    return nn.Dropout(rate=rate, broadcast_dims=(-2,))
+
+
+class Dense(nn.Module):
+    """Projection of the last axis by a 2-D float32 kernel, without bias.
+
+    Attributes:
+        features: width of the output.
+        kernel_axes: logical names of the two kernel axes.
+        dtype: dtype of the inputs, the kernel and the output of the product.
+        kernel_init: initializer of the kernel.
+    """
+
+    features: int
+    kernel_axes: tuple[str, str]
+    dtype: DTypeLike = jnp.float32
+    kernel_init: Initializer = _mlp_kernel_init
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps `...xI` to `...x features`."""
+        kernel = self.param(
+            "kernel",
+            nn.with_logical_partitioning(self.kernel_init, self.kernel_axes),
+            (x.shape[-1], self.features),
+            jnp.float32,
+        )
+        return jnp.dot(x.astype(self.dtype), kernel.astype(self.dtype))
+
+
+class RMSNorm(nn.Module):
+    """T5's layer norm: divides by the root mean square, no mean, no bias; computed in float32."""
+
+    epsilon: float = 1e-6
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Normalises the last axis of `...xD`; the result has `dtype`."""
+        scale_D = self.param(
+            "scale",
+            nn.with_logical_partitioning(nn.initializers.ones, ("embed",)),
+            (x.shape[-1],),
+            jnp.float32,
+        )
+        x = x.astype(jnp.float32)
+        mean_square = jnp.mean(jnp.square(x), axis=-1, keepdims=True)
+        scale = scale_D.reshape((1,) * (x.ndim - 1) + (-1,))
+        return (x * jax.lax.rsqrt(mean_square + self.epsilon) * scale).astype(self.dtype)
+
+
+class Embed(nn.Module):
+    """Token embedding table VxD, N(0, 1) at the start, optionally also the output projection."""
+
+    num_embeddings: int
+    features: int
+    dtype: DTypeLike = jnp.float32
+
+    def setup(self) -> None:
+        """Creates the table."""
+        self.embedding = self.param(
+            "embedding",
+            nn.with_logical_partitioning(nn.initializers.normal(stddev=1.0), ("vocab", "embed")),
+            (self.num_embeddings, self.features),
+            jnp.float32,
+        )
+
+    def __call__(self, tokens_BxL: jax.Array) -> jax.Array:
+        """Looks up int tokens BxL, giving BxLxD in `dtype`."""
+        # Rows are gathered before the cast, so the whole table is never converted.
+        x_BxLxD = jnp.take(self.embedding, tokens_BxL, axis=0, mode="clip").astype(self.dtype)
+        return constrain(x_BxLxD, "batch", "length", "embed")
+
+    def attend(self, x_BxLxD: jax.Array) -> jax.Array:
+        """Returns float32 logits BxLxV of tied embeddings, scaled by D**-0.5 (palm.md section 7).
+
+        The scale is applied to the hidden states: the product is the same and V/D times cheaper.
+        """
+        scaled_BxLxD = x_BxLxD.astype(jnp.float32) * self.features**-0.5
+        return jnp.einsum("bld,vd->blv", scaled_BxLxD, self.embedding)
+
+
+class MlpBlock(nn.Module):
+    """Feed-forward block: the product of one or two activated projections, projected back.
+
+    One activation (`('relu',)`) gives kernels `wi`, `wo`; two (`('gelu', 'linear')`) give the gated
+    form with `wi_0`, `wi_1`, `wo`.
+    """
+
+    mlp_dim: int
+    activations: Sequence[str]
+    dropout_rate: float
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x_BxLxD: jax.Array, deterministic: bool) -> jax.Array:
+        """Maps BxLxD to BxLxD."""
+        gated = len(self.activations) > 1
+        h_BxLxF = None
+        for i, activation in enumerate(self.activations):
+            part_BxLxF = Dense(
+                self.mlp_dim, ("embed", "mlp"), self.dtype, name=f"wi_{i}" if gated else "wi"
+            )(x_BxLxD)
+            part_BxLxF = ACTIVATIONS[activation](part_BxLxF)
+            h_BxLxF = part_BxLxF if h_BxLxF is None else h_BxLxF * part_BxLxF
+        assert h_BxLxF is not None, "T5Config refuses an empty mlp_activations"
+        h_BxLxF = shared_dropout(self.dropout_rate)(h_BxLxF, deterministic=deterministic)
+        h_BxLxF = constrain(h_BxLxF, "batch", "length", "mlp")
+        return Dense(x_BxLxD.shape[-1], ("mlp", "embed"), self.dtype, name="wo")(h_BxLxF)

@@ -1,0 +1,16 @@
+"""Instruction templates: plain-text patterns, checked, rendered alike in Python and in a graph."""
+
+from flan_jax.prompts.choice import choose, text_index
+from flan_jax.prompts.template import Pattern, Template, parse_pattern
+from flan_jax.prompts.template_set import TemplateSet
+from flan_jax.prompts.vocabulary_check import lost_characters
+
+__all__ = [
+    "Pattern",
+    "Template",
+    "TemplateSet",
+    "choose",
+    "lost_characters",
+    "parse_pattern",
+    "text_index",
+]

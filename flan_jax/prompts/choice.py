@@ -1,0 +1,44 @@
+"""Stateless choices: which of n alternatives an example gets is a function of (seed, example).
+
+No generator state is involved, so the choice does not depend on order, sharding or process count.
+"""
+
+import hashlib
+
+MASK_32 = 0xFFFFFFFF
+# (right shift, odd factor) rounds of a 32-bit integer mixer: "lowbias32" of Chris Wellons'
+# hash-prospector (2018), which states its avalanche bias. The last round only shifts.
+MIX_ROUNDS = ((16, 0x7FEB352D), (15, 0x846CA68B), (16, 1))
+
+
+def mix_32(value: int) -> int:
+    """Scrambles a 32-bit integer; a bijection."""
+    for shift, factor in MIX_ROUNDS:
+        value = ((value ^ (value >> shift)) * factor) & MASK_32
+    return value
+
+
+def seed_state(seed: int) -> int:
+    """Turns a seed of any size into the 32-bit start state of `choose`."""
+    # An odd constant keeps seed 0 from being the mixer's fixed point.
+    return mix_32((seed ^ (seed >> 32) ^ 0x9E3779B9) & MASK_32)
+
+
+def choose(seed: int, index: int, count: int) -> int:
+    """Returns a number in [0, count) that depends on (seed, index) only.
+
+    Args:
+      seed: any integer.
+      index: a 64-bit integer that identifies the example: its row number or `text_index` of its id.
+      count: how many alternatives there are, below 2**31.
+    """
+    if not 0 < count < 2**31:
+        raise ValueError(f"count must be in [1, 2**31), got {count}.")
+    state = mix_32(seed_state(seed) ^ (index & MASK_32))
+    state = mix_32(state ^ ((index >> 32) & MASK_32))
+    return (state * count) >> 32
+
+
+def text_index(text: str) -> int:
+    """Returns a stable non-negative 63-bit integer for a text, to use as an example's index."""
+    return int.from_bytes(hashlib.sha256(text.encode("utf-8")).digest()[:8], "big") >> 1

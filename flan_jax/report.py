@@ -1,0 +1,329 @@
+"""One self-contained HTML page about a run: curves, tables per task, predictions, configuration.
+
+Everything is read from the files in MODEL_DIR (docs/architecture.md), so a page can be made while the
+run goes on, or on another machine.
+"""
+
+import html
+import io
+import json
+import pathlib
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from flan_jax import telemetry
+from flan_jax.errors import DataError
+
+_CSS = """
+:root { color-scheme: light; }
+body { font: 15px/1.5 system-ui, sans-serif; color: #1c2430; margin: 0 auto; max-width: 1080px;
+  padding: 24px; background: #fff; }
+h1 { font-size: 24px; margin: 0 0 4px; } h2 { font-size: 18px; margin: 32px 0 8px; }
+.sub { color: #5b6675; margin: 0 0 16px; }
+.cards { display: flex; flex-wrap: wrap; gap: 12px; }
+.card { border: 1px solid #dde3ea; border-radius: 8px; padding: 10px 14px; min-width: 120px; }
+.card b { display: block; font-size: 20px; } .card span { color: #5b6675; font-size: 13px; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(480px, 1fr)); gap: 12px; }
+.plots svg { width: 100%; height: auto; }
+table { border-collapse: collapse; width: 100%; font-size: 14px; }
+th, td { text-align: left; padding: 5px 10px; border-bottom: 1px solid #e6eaf0; vertical-align: top; }
+th { color: #5b6675; font-weight: 600; } td.n, th.n { text-align: right; }
+td.n { font-variant-numeric: tabular-nums; }
+tr.ok td:first-child { border-left: 3px solid #2a9d58; }
+tr.no td:first-child { border-left: 3px solid #d1495b; }
+pre { background: #f5f7fa; padding: 12px; border-radius: 8px; overflow-x: auto; font-size: 13px; }
+.text { white-space: pre-wrap; overflow-wrap: anywhere; }
+details { margin: 8px 0; } summary { cursor: pointer; font-weight: 600; }
+"""
+
+_PALETTE = ("#2f6fb7", "#e07b39", "#2a9d58", "#8e5ea2", "#d1495b", "#5b6675", "#b8912f", "#3aa6a6")
+
+# Figures of an evaluation record that describe the evaluation rather than the model.
+_NOT_A_SCORE = {"kind", "step", "time_s", "task", "weight", "num_tokens"}
+
+
+def write_report(
+    model_dir: str | pathlib.Path,
+    output: str | pathlib.Path | None = None,
+    samples_per_task: int = 12,
+) -> pathlib.Path:
+    """Writes the page and returns its path.
+
+    Args:
+      model_dir: the run's directory.
+      output: where to write; MODEL_DIR/report.html by default.
+      samples_per_task: predictions shown per task, from its newest file.
+
+    Raises:
+      DataError: there is no run in `model_dir`.
+    """
+    folder = pathlib.Path(model_dir)
+    records = telemetry.read_metrics(folder)
+    if not records:
+        raise DataError(
+            f"No run to report on: {folder / 'metrics.jsonl'} is missing or empty. "
+            "Give the MODEL_DIR of a run of `flan-jax train`."
+        )
+    of_kind: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for record in records:
+        of_kind[record["kind"]].append(record)
+    title = f"Run {folder.resolve().name}"
+    body = [
+        f"<h1>{html.escape(title)}</h1>",
+        f'<p class="sub">{html.escape(str(folder))}</p>',
+        _cards(of_kind),
+        _curves(of_kind),
+        _task_table("Scores per task", of_kind["infer_eval"]),
+        _task_table("Loss per task on held-out rows", of_kind["train_eval"]),
+        _data_table(folder / "data_stats.json"),
+        _predictions(folder / "infer_eval", samples_per_task),
+        _config(folder / "config.gin"),
+    ]
+    page = (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f"<title>{html.escape(title)}</title><style>{_CSS}</style></head>\n<body>\n"
+        + "\n".join(part for part in body if part)
+        + "\n</body></html>\n"
+    )
+    path = pathlib.Path(output) if output else folder / "report.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def line_plot(
+    title: str,
+    x_label: str,
+    series: dict[str, tuple[Sequence[float], Sequence[float]]],
+    *,
+    log_y: bool = False,
+    marker: bool = False,
+    note: str = "",
+) -> str:
+    """Draws lines with matplotlib and returns an inline `<svg>` element.
+
+    Args:
+      title: what is on the y axis, with its unit.
+      x_label: what is on the x axis.
+      series: name -> (x values, y values).
+      log_y: logarithmic y axis.
+      marker: mark each point, for few points.
+      note: a sentence under the title.
+    """
+    import matplotlib.backends.backend_svg
+    import matplotlib.figure
+
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "flan-jax"}):
+        figure = matplotlib.figure.Figure(figsize=(6.2, 3.4), layout="constrained")
+        axes = figure.subplots()
+        for index, (name, (x, y)) in enumerate(series.items()):
+            axes.plot(
+                x,
+                y,
+                label=name,
+                color=_PALETTE[index % len(_PALETTE)],
+                linewidth=1.6,
+                marker="o" if marker or len(x) < 3 else None,
+                markersize=4,
+            )
+        axes.set_title(title if not note else f"{title}\n{note}", fontsize=10, loc="left")
+        axes.set_xlabel(x_label, fontsize=9)
+        axes.tick_params(labelsize=8)
+        axes.grid(color="#e6eaf0", linewidth=0.8)
+        axes.spines[["top", "right"]].set_visible(False)
+        if log_y:
+            axes.set_yscale("log")
+        if 1 < len(series) <= len(_PALETTE):
+            axes.legend(fontsize=8, frameon=False)
+        buffer = io.StringIO()
+        matplotlib.backends.backend_svg.FigureCanvasSVG(figure).print_svg(
+            buffer, metadata={"Date": None}
+        )
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _numbers(records: list[dict[str, Any]], key: str) -> tuple[list[float], list[float]]:
+    """The (step, value) columns of the records that hold `key` as a finite number."""
+    points = [
+        (record["step"], record[key])
+        for record in records
+        if isinstance(record.get(key), (int, float)) and not isinstance(record[key], bool)
+    ]
+    return [step for step, _ in points], [value for _, value in points]
+
+
+def _cards(of_kind: dict[str, list[dict[str, Any]]]) -> str:
+    train = of_kind["train"]
+    cards = []
+    if train:
+        last = train[-1]
+        speeds = sorted(_numbers(train, "tokens_per_s")[1])
+        losses = _numbers([last], "loss")[1]
+        cards = [
+            ("steps", f"{last['step']}"),
+            ("training loss, nats per token", f"{losses[0]:.4f}" if losses else "not finite"),
+            ("training time", telemetry.format_duration(last["time_s"])),
+            ("real tokens per second, median", telemetry.format_count(speeds[len(speeds) // 2])),
+        ]
+    for event in of_kind["event"]:
+        if event.get("name") == "compiled":
+            cards.append(("compile time", telemetry.format_duration(event["compile_s"])))
+            break
+    return (
+        '<div class="cards">'
+        + "".join(
+            f'<div class="card"><b>{html.escape(value)}</b><span>{html.escape(label)}</span></div>'
+            for label, value in cards
+        )
+        + "</div>"
+    )
+
+
+def _curves(of_kind: dict[str, list[dict[str, Any]]]) -> str:
+    train = of_kind["train"]
+    plots = []
+    loss = {"training": _numbers(train, "loss")}
+    by_task = _group(of_kind["train_eval"])
+    if len(by_task) <= 6:
+        loss |= {f"{task}, held out": _numbers(rows, "loss") for task, rows in by_task.items()}
+    loss = {name: points for name, points in loss.items() if points[0]}
+    if loss:
+        plots.append(line_plot("loss, nats per target token", "step", loss))
+    for metric, rows in _scores(of_kind["infer_eval"]).items():
+        series = {task: _numbers(entries, metric) for task, entries in _group(rows).items()}
+        if 0 < len(series) <= len(_PALETTE) and any(len(x) > 1 for x, _ in series.values()):
+            plots.append(line_plot(metric, "step", series, marker=True))
+    for key, label in (
+        ("learning_rate", "learning rate"),
+        ("grad_norm", "gradient norm"),
+        ("tokens_per_s", "real tokens per second"),
+    ):
+        points = _numbers(train, key)
+        if points[0]:
+            plots.append(line_plot(label, "step", {label: points}))
+    if not plots:
+        return ""
+    return '<h2>Curves</h2><div class="plots">' + "\n".join(plots) + "</div>"
+
+
+def _group(records: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    grouped: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for record in records:
+        grouped[record.get("task", "")].append(record)
+    return grouped
+
+
+def _scores(records: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Metric name -> the records that hold it as a number."""
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for record in records:
+        for key, value in record.items():
+            if key not in _NOT_A_SCORE and isinstance(value, (int, float)):
+                found[key].append(record)
+    return found
+
+
+def _task_table(title: str, records: list[dict[str, Any]]) -> str:
+    """First and last value of each score, task by task."""
+    if not records:
+        return ""
+    rows = []
+    for task, entries in sorted(_group(records).items()):
+        for metric in sorted({key for entry in entries for key in entry} - _NOT_A_SCORE):
+            steps, values = _numbers(entries, metric)
+            if values:
+                rows.append(
+                    [task, metric, f"{values[0]:.4g} (step {steps[0]})" if len(values) > 1 else "",
+                     f"{values[-1]:.4g}", str(steps[-1])]
+                )
+    return f"<h2>{html.escape(title)}</h2>" + _table(
+        ["task", "metric", "first", "last", "at step"], rows, numeric=(2, 3, 4)
+    )
+
+
+def _data_table(path: pathlib.Path) -> str:
+    if not path.exists():
+        return ""
+    stats = json.loads(path.read_text(encoding="utf-8"))
+    tasks = stats.get("tasks", {})
+    if not tasks:
+        return ""
+    columns = list(dict.fromkeys(key for values in tasks.values() for key in values))
+    rows = [
+        [name, *(_show(values.get(column)) for column in columns)]
+        for name, values in sorted(tasks.items())
+    ]
+    totals = "".join(
+        f"<li>{html.escape(key.replace('_', ' '))}: {html.escape(_show(value))}</li>"
+        for key, value in stats.items()
+        if not isinstance(value, (dict, list))
+    )
+    header = ["task", *(column.replace("_", " ") for column in columns)]
+    return (
+        f"<h2>Training data seen</h2><ul>{totals}</ul>"
+        + _table(header, rows, numeric=range(1, len(header)))
+    )
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "" if value is None else str(value)
+
+
+def _predictions(folder: pathlib.Path, most: int) -> str:
+    newest: dict[str, tuple[int, pathlib.Path]] = {}
+    for path in folder.glob("*.jsonl") if folder.is_dir() else ():
+        match = re.fullmatch(r"(.+)-(\d+)", path.stem)
+        if match:
+            task, step = match[1], int(match[2])
+            if task not in newest or step > newest[task][0]:
+                newest[task] = (step, path)
+    parts = []
+    for index, (task, (step, path)) in enumerate(sorted(newest.items())):
+        rows = []
+        with path.open(encoding="utf-8") as lines:
+            for _, line in zip(range(most), lines):
+                row = json.loads(line)
+                texts = [_text(row.get(key)) for key in ("inputs", "targets", "prediction")]
+                score = row.get("score")
+                shown = f"{score:.3f}" if isinstance(score, (int, float)) else _text(score)
+                state = "ok" if texts[1].strip() == texts[2].strip() else "no"
+                cells = "".join(f'<td class="text">{html.escape(text)}</td>' for text in texts)
+                rows.append(f'<tr class="{state}">{cells}<td class="n">{html.escape(shown)}</td></tr>')
+        opened = " open" if index < 3 else ""
+        parts.append(
+            f"<details{opened}><summary>{html.escape(task)}, step {step}</summary><table>"
+            "<tr><th>inputs</th><th>targets</th><th>prediction</th>"
+            '<th class="n">log-likelihood</th></tr>' + "".join(rows) + "</table></details>"
+        )
+    if not parts:
+        return ""
+    return "<h2>Sample predictions</h2>" + "\n".join(parts)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _config(path: pathlib.Path) -> str:
+    if not path.exists():
+        return ""
+    text = html.escape(path.read_text(encoding="utf-8"))
+    return f"<h2>Configuration</h2><details><summary>config.gin</summary><pre>{text}</pre></details>"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[int]) -> str:
+    def cell(tag: str, index: int, text: str) -> str:
+        css = ' class="n"' if index in numeric else ""
+        return f"<{tag}{css}>{html.escape(text)}</{tag}>"
+
+    head = "".join(cell("th", i, text) for i, text in enumerate(header))
+    body = "".join(
+        "<tr>" + "".join(cell("td", i, text) for i, text in enumerate(row)) + "</tr>"
+        for row in rows
+    )
+    return f"<table><tr>{head}</tr>{body}</table>"

@@ -1,0 +1,219 @@
+"""What a run shows while it works: status line, metrics.jsonl and TensorBoard curves.
+
+`metrics.jsonl` holds one JSON object a line with `kind` (`train`, `train_eval`, `infer_eval`,
+`event`), `step`, `time_s` (seconds of training time, carried over restarts) and the values. A
+resumed run may write a step again; readers keep the last line of a (kind, step, task).
+"""
+
+import json
+import math
+import pathlib
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, TextIO
+
+
+def format_duration(seconds: float) -> str:
+    """Writes a duration in seconds the way a clock reader says it.
+
+    >>> format_duration(59.6), format_duration(192), format_duration(7384)
+    ('1m00s', '3m12s', '2h03m')
+    """
+    if not math.isfinite(seconds):
+        return "?"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+
+
+def format_count(value: float) -> str:
+    """Writes a count with three digits and a unit letter.
+
+    >>> format_count(953), format_count(18230), format_count(2.5e6)
+    ('953', '18.2k', '2.50M')
+    """
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(value) >= size:
+            scaled = value / size
+            return f"{scaled:.{2 if scaled < 10 else 1 if scaled < 100 else 0}f}{unit}"
+    return f"{value:.0f}"
+
+
+class Chronometer:
+    """Training time and steps over all restarts, without the time spent in evaluation or saving.
+
+    Args:
+      elapsed_s: seconds of training time before this process, from the checkpoint.
+    """
+
+    def __init__(self, elapsed_s: float = 0.0):
+        self._elapsed_s = elapsed_s
+        self._since: float | None = None
+
+    def start(self) -> None:
+        """Counts from now on; does nothing when it already counts."""
+        if self._since is None:
+            self._since = time.perf_counter()
+
+    def pause(self) -> None:
+        """Stops counting until the next `start`."""
+        self._elapsed_s = self.elapsed_s
+        self._since = None
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds of training time so far."""
+        running = 0.0 if self._since is None else time.perf_counter() - self._since
+        return self._elapsed_s + running
+
+
+def status_line(step: int, total_steps: int, values: Mapping[str, float | None], eta_s: float) -> str:
+    """The line a person watches.
+
+    Args:
+      step: steps done.
+      total_steps: steps of the whole run.
+      values: `loss`, `learning_rate`, `tokens_per_s` (real tokens), `padded_tokens_per_s`, `mfu`
+        (share of 1; None on a chip whose peak is not known), `data_wait` (share of 1).
+      eta_s: seconds to the end.
+
+    >>> status_line(120, 2000, {"loss": 2.1344, "learning_rate": 0.01, "tokens_per_s": 18230.0,
+    ...   "padded_tokens_per_s": 19000.0, "mfu": None, "data_wait": 0.003}, 192)
+    'step 120/2000  6.0%  loss 2.1344  lr 1.00e-02  18.2k tok/s (19.0k with padding)  data wait 0.3%  ETA 3m12s'
+    """
+    parts = [
+        f"step {step}/{total_steps}",
+        f"{100 * step / max(total_steps, 1):.1f}%",
+        f"loss {values['loss']:.4f}",
+        f"lr {values['learning_rate']:.2e}",
+        f"{format_count(values['tokens_per_s'] or 0)} tok/s "
+        f"({format_count(values['padded_tokens_per_s'] or 0)} with padding)",
+    ]
+    if values.get("mfu") is not None:
+        parts.append(f"MFU {100 * values['mfu']:.1f}%")
+    parts.append(f"data wait {100 * (values['data_wait'] or 0):.1f}%")
+    parts.append(f"ETA {format_duration(eta_s)}")
+    return "  ".join(parts)
+
+
+class StatusPrinter:
+    """Prints status lines: one line rewritten in place on a terminal, separate lines elsewhere."""
+
+    def __init__(self, stream: TextIO | None = None):
+        self._stream = stream or sys.stdout
+        self._rewrite = self._stream.isatty()
+        self._open = 0
+
+    def status(self, line: str) -> None:
+        """Shows `line` as the present state."""
+        if self._rewrite:
+            self._stream.write("\r" + line.ljust(self._open))
+            self._open = len(line)
+        else:
+            self._stream.write(line + "\n")
+        self._stream.flush()
+
+    def line(self, text: str) -> None:
+        """Prints `text` as a line that stays."""
+        if self._open:
+            self._stream.write("\n")
+            self._open = 0
+        self._stream.write(text + "\n")
+        self._stream.flush()
+
+
+class MetricsWriter:
+    """Appends to `metrics.jsonl` and writes the same scalars as TensorBoard events.
+
+    Args:
+      model_dir: the run's directory; created when absent.
+      tensorboard: False leaves TensorBoard files (and the import of TensorFlow) out.
+    """
+
+    def __init__(self, model_dir: str | pathlib.Path, tensorboard: bool = True):
+        self._dir = pathlib.Path(model_dir)
+        self._dir.mkdir(parents=True, exist_ok=True)
+        path = self._dir / "metrics.jsonl"
+        cut_short = path.exists() and path.stat().st_size and path.read_bytes()[-1:] != b"\n"
+        self._file = path.open("a", encoding="utf-8")
+        if cut_short:  # A killed run can leave half a line; ours must not be glued to it.
+            self._file.write("\n")
+        self._tensorboard: dict[str, Any] | None = {} if tensorboard else None
+
+    def write(self, kind: str, step: int, time_s: float, values: Mapping[str, Any]) -> None:
+        """Writes one record; values are numbers, strings or JSON-able containers of them."""
+        record = {"kind": kind, "step": int(step), "time_s": round(time_s, 3), **values}
+        self._file.write(json.dumps(_plain(record), ensure_ascii=False) + "\n")
+        self._file.flush()
+        if self._tensorboard is not None and kind != "event":
+            self._write_tensorboard(kind, step, values)
+
+    def _write_tensorboard(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
+        from clu import metric_writers  # Imports TensorFlow, so not before it is needed.
+
+        assert self._tensorboard is not None
+        name = f"{kind}/{values['task']}" if "task" in values else kind
+        if name not in self._tensorboard:
+            folder = self._dir / "tensorboard" / name
+            self._tensorboard[name] = metric_writers.SummaryWriter(str(folder))
+        scalars = {
+            key: float(value)
+            for key, value in values.items()
+            if isinstance(value, (int, float)) and not isinstance(value, bool)
+        }
+        if scalars:
+            self._tensorboard[name].write_scalars(int(step), scalars)
+
+    def flush(self) -> None:
+        """Makes what was written visible to readers of the TensorBoard files."""
+        for writer in (self._tensorboard or {}).values():
+            writer.flush()
+
+    def close(self) -> None:
+        """Closes all files."""
+        for writer in (self._tensorboard or {}).values():
+            writer.close()
+        self._file.close()
+
+
+def _plain(value: Any) -> Any:
+    """NumPy scalars to Python's, and numbers JSON cannot hold (NaN, infinities) to strings."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def read_metrics(model_dir: str | pathlib.Path) -> list[dict[str, Any]]:
+    """Reads `metrics.jsonl`, keeping the last record of each (kind, step, task, name).
+
+    A line cut short by a kill is passed over. Returns an empty list where there is no such file.
+    """
+    latest: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for record in _records(pathlib.Path(model_dir) / "metrics.jsonl"):
+        identity = (record["kind"], record["step"], record.get("task"), record.get("name"))
+        latest.pop(identity, None)  # So that a step written again takes its later place.
+        latest[identity] = record
+    return list(latest.values())
+
+
+def _records(path: pathlib.Path) -> Iterator[dict[str, Any]]:
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            try:
+                record = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            if isinstance(record, dict) and "kind" in record and "step" in record:
+                yield record

@@ -1,0 +1,378 @@
+"""The training run, top to bottom in the order in which things happen.
+
+configuration -> mesh -> data -> abstract state and shardings -> restore -> compile -> loop -> close
+
+The host never waits for a device except where it must: the metrics of step n are read after step
+n + 1 has been queued.
+"""
+
+import dataclasses
+import datetime
+import json
+import os
+import pathlib
+import platform
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import gin
+import jax
+
+from flan_jax import checkpoint as checkpoint_lib
+from flan_jax import flops, gin_utils, preemption, sharding
+from flan_jax import state as state_lib
+from flan_jax import step as step_lib
+from flan_jax import telemetry
+from flan_jax.data import config as data_config
+from flan_jax.data import loader as data_loader
+from flan_jax.decode.api import DecodeConfig
+from flan_jax.errors import NanError, PreemptedError
+from flan_jax.mesh import PjitPartitioner
+from flan_jax.models.encoder_decoder import EncoderDecoderModel
+
+
+@gin.configurable(module="trainer")
+@dataclasses.dataclass(frozen=True)
+class Trainer:
+    """How one update is computed.
+
+    Attributes:
+      num_microbatches: the batch is taken in this many parts, one after the other; the result is
+        that of the whole batch.
+      learning_rate_fn: step -> learning rate.
+    """
+
+    learning_rate_fn: Callable[..., Any]
+    num_microbatches: int | None = None
+
+
+@dataclasses.dataclass
+class TrainResult:
+    """What a finished run hands back.
+
+    Attributes:
+      step: the last step done.
+      loss: cross-entropy and z-loss of the last logged step, in nats per target token.
+      evals: task -> metrics of the last evaluation, with `train_eval` losses under `loss`.
+      first_evals: the same of the evaluation before training, empty unless it ran.
+      train_s: seconds of training, without evaluation, saving and compiling.
+    """
+
+    step: int
+    loss: float
+    evals: dict[str, dict[str, Any]]
+    first_evals: dict[str, dict[str, Any]]
+    train_s: float
+
+
+@gin.configurable(module="train_script")
+def train(
+    model: EncoderDecoderModel = gin.REQUIRED,
+    model_dir: str = gin.REQUIRED,
+    train_dataset_cfg: data_config.DatasetConfig = gin.REQUIRED,
+    train_eval_dataset_cfg: data_config.DatasetConfig | None = None,
+    infer_eval_dataset_cfg: data_config.DatasetConfig | None = None,
+    checkpoint_cfg: checkpoint_lib.CheckpointConfig = gin.REQUIRED,
+    partitioner: PjitPartitioner = gin.REQUIRED,
+    trainer: Trainer = gin.REQUIRED,
+    total_steps: int = gin.REQUIRED,
+    eval_steps: int | None = None,
+    eval_period: int | None = None,
+    infer_eval_num_examples: int | None = None,
+    decode_config: DecodeConfig | None = None,
+    run_eval_before_training: bool = False,
+    stats_period: int = 10,
+    random_seed: int = 0,
+    tensorboard: bool = True,
+    allow_config_change: bool = False,
+) -> TrainResult:
+    """Trains `model` for `total_steps` steps, resuming where MODEL_DIR left off.
+
+    Args:
+      model: network and loss.
+      model_dir: MODEL_DIR; its layout is in docs/architecture.md.
+      train_dataset_cfg: what to train on.
+      train_eval_dataset_cfg: teacher-forced loss per task on this, every `eval_period` steps.
+      infer_eval_dataset_cfg: decoding and each task's `metric_fns` on this, likewise.
+      checkpoint_cfg: when to save, what to keep, where to start from.
+      partitioner: the mesh and its rules.
+      trainer: microbatches and learning rate.
+      total_steps: steps of the whole run, those of a resumed part included.
+      eval_steps: batches per task of the teacher-forced evaluation; None takes the whole split.
+      eval_period: steps between evaluations; None evaluates only after the last step.
+      infer_eval_num_examples: rows per task of the decoding evaluation; None takes the whole split.
+      decode_config: how predictions are decoded; greedy by default.
+      run_eval_before_training: evaluates at step 0 too.
+      stats_period: steps between status lines.
+      random_seed: of the initial parameters and of dropout.
+      tensorboard: also write TensorBoard files.
+      allow_config_change: resume although the stored configuration differs.
+
+    Raises:
+      ConfigError, TopologyError, DataError, CheckpointError: before any step is run.
+      NanError: the loss or the gradient stopped being finite.
+      PreemptedError: told to stop; the state was saved.
+    """
+    # ------------------------------------------------------------ configuration
+    printer = telemetry.StatusPrinter()
+    say = printer.line if jax.process_index() == 0 else _say_nothing
+    partitioner.check_batch_size(train_dataset_cfg.batch_size, trainer.num_microbatches)
+    for cfg in (train_dataset_cfg, train_eval_dataset_cfg, infer_eval_dataset_cfg):
+        if cfg is not None:
+            cfg.validate()
+    checkpoint_lib.check_writable(model_dir)
+    config_text = gin_utils.effective_config_str()
+    gin_utils.check_resume(model_dir, config_text, allow_config_change)
+    say(config_text.rstrip())
+    say(_environment())
+
+    # --------------------------------------------------------------------- data
+    from flan_jax.data import live  # Imports seqio and TensorFlow.
+    from flan_jax.eval import runner
+
+    train_iter = live.TrainIterator(train_dataset_cfg)
+    for cfg in (train_eval_dataset_cfg, infer_eval_dataset_cfg):
+        if cfg is not None:
+            live.check_split(cfg)
+    lengths = train_dataset_cfg.task_feature_lengths
+    task_names = train_iter.task_names
+    say(f"training on {len(task_names)} tasks: {_shorten(task_names)}")
+    model.check_vocabulary(train_iter.vocabulary_size)
+
+    # -------------------------------------------- abstract state and shardings
+    logical_axes = model.logical_axes()
+    tx = model.optimizer_def.make(trainer.learning_rate_fn, logical_axes)
+    abstract = state_lib.abstract_state(model, tx)
+    axes = state_lib.state_logical_axes(abstract, logical_axes, model.optimizer_def)
+    shardings = partitioner.shardings(abstract, axes)
+    report = partitioner.coverage_report(abstract, axes)
+    say(sharding.format_report(report))
+
+    # ------------------------------------------------------------------ restore
+    # 1. the newest valid checkpoint of MODEL_DIR  2. INITIAL_CHECKPOINT_PATH  3. scratch.
+    saver = checkpoint_lib.Checkpointer(model_dir, checkpoint_cfg.save)
+    clock = telemetry.Chronometer()
+    resume_step = saver.latest_valid_step()
+    if resume_step is not None:
+        restored = saver.restore(abstract, shardings, resume_step)
+        state, start_step = restored.state, restored.step
+        train_iter.restore(restored.data_state)
+        clock = telemetry.Chronometer(restored.extra["elapsed_s"])
+        say(f"resumed from {model_dir} at step {start_step}")
+    else:
+        with partitioner.activate():
+            state = state_lib.init_state(model, tx, random_seed, shardings)
+        start_step = 0
+        if checkpoint_cfg.restore is not None and checkpoint_cfg.restore.path is not None:
+            params = checkpoint_lib.restore_params(
+                checkpoint_cfg.restore.path, abstract.params, shardings.params
+            )
+            state = state.replace(params=params)
+            say(f"parameters from {checkpoint_cfg.restore.path}; optimizer and step start anew")
+        else:
+            say("starting from scratch")
+
+    writer = None
+    if jax.process_index() == 0:
+        pathlib.Path(model_dir, "config.gin").write_text(config_text, encoding="utf-8")
+        writer = telemetry.MetricsWriter(model_dir, tensorboard)
+
+    def record(kind: str, step: int, values: Mapping[str, Any]) -> None:
+        if writer is not None:
+            writer.write(kind, step, clock.elapsed_s, values)
+
+    # ------------------------------------------------------------------ compile
+    loader = data_loader.Loader(train_iter, partitioner, start_step=start_step)
+    batch = next(loader) if start_step < total_steps else None
+    train_step = None
+    if batch is not None:
+        say("compiling the training step ...")
+        started = time.perf_counter()
+        jitted = jax.jit(
+            step_lib.make_train_step(
+                model, tx, trainer.num_microbatches or 1, len(task_names), random_seed
+            ),
+            in_shardings=(shardings, jax.tree.map(lambda x: x.sharding, batch)),
+            out_shardings=(shardings, None),
+            donate_argnums=0,
+        )
+        # Compiled once ahead of time, so a batch of another shape is an error, not a recompile.
+        with partitioner.activate():
+            train_step = jitted.lower(state, batch).compile()
+        compile_s = time.perf_counter() - started
+        say(f"compiled in {telemetry.format_duration(compile_s)}")
+        record("event", start_step, {"name": "compiled", "compile_s": compile_s})
+
+    peak = flops.peak_flop_per_s(jax.devices()[0].device_kind)
+    step_flops = flops.train_flops(
+        model.config, train_dataset_cfg.batch_size, lengths["inputs"], lengths["targets"]
+    )
+    padded_tokens = train_dataset_cfg.batch_size * (lengths["inputs"] + lengths["targets"])
+    evals: dict[str, dict[str, Any]] = {}
+
+    def evaluate(step: int) -> dict[str, dict[str, Any]]:
+        clock.pause()
+        found: dict[str, dict[str, Any]] = {}
+        if train_eval_dataset_cfg is not None:
+            losses = runner.train_eval(
+                model, state.params, partitioner, train_eval_dataset_cfg, max_batches=eval_steps
+            )
+            for task, values in losses.items():
+                record("train_eval", step, {"task": task, **values})
+                found.setdefault(task, {}).update(values)
+        if infer_eval_dataset_cfg is not None:
+            metrics = runner.evaluate_tasks(
+                model,
+                state.params,
+                partitioner,
+                infer_eval_dataset_cfg,
+                decode_config or DecodeConfig(),
+                output_dir=os.path.join(model_dir, "infer_eval"),
+                step=step,
+                num_examples=infer_eval_num_examples,
+                say=say,
+            )
+            for task, values in metrics.items():
+                record("infer_eval", step, {"task": task, **values})
+                found.setdefault(task, {}).update(values)
+        say(runner.format_table(found, title=f"evaluation at step {step}"))
+        clock.start()
+        return found
+
+    def save(step: int) -> None:
+        clock.pause()
+        extra = {"elapsed_s": clock.elapsed_s, "config_sha256": gin_utils.config_hash(config_text)}
+        saver.save(step, state, loader.state_at(step), extra, force=True)
+        clock.start()
+
+    # --------------------------------------------------------------------- loop
+    first_evals = evaluate(start_step) if run_eval_before_training and start_step == 0 else {}
+    stop = preemption.StopFlag()
+    stats = _Window(clock, loader)
+    pending: tuple[int, Any] | None = None
+    loss = float("nan")
+    step = start_step
+
+    def read(done: int, metrics: Any) -> float:
+        """Waits for the metrics of step `done`, checks and shows them."""
+        host = jax.device_get(metrics)
+        if not bool(host.all_finite):
+            saver.wait()
+            kept = saver.latest_valid_step()
+            raise NanError(
+                f"The loss or gradient of step {done} is not finite "
+                f"(loss {float(host.loss_per_token):.4g}, "
+                f"gradient norm {float(host.grad_norm):.4g}). "
+                f"The last good checkpoint, of step {kept}, is kept in {model_dir}. "
+                "Lower the learning rate, set global_norm_clip_threshold, or look at the batch."
+            )
+        stats.add(host)
+        if done % stats_period and done != total_steps:
+            return float(host.loss_per_token)
+        values = stats.values(padded_tokens, step_flops, peak, jax.device_count())
+        values["loss"] = float(host.loss_per_token)
+        record("train", done, {**values, **step_lib.named_metrics(host, task_names)})
+        remaining = (total_steps - done) * stats.step_s
+        printer.status(telemetry.status_line(done, total_steps, values, remaining))
+        stats.reset()
+        return float(host.loss_per_token)
+
+    clock.start()
+    try:
+        while step < total_steps:
+            state, metrics = train_step(state, batch)
+            step += 1
+            # The next batch is fetched and the last step's metrics read while this one computes.
+            if step < total_steps:
+                batch = next(loader)
+            if pending is not None:
+                loss = read(*pending)
+            pending = (step, metrics)
+            evaluating = eval_period and step % eval_period == 0 and step < total_steps
+            saving = saver.should_save(step) or step == total_steps
+            stopping = stop.reached(step) and step < total_steps
+            if evaluating or saving or stopping:
+                loss, pending = read(*pending), None
+            if saving or stopping:
+                save(step)
+            if stopping:
+                saver.wait()
+                raise PreemptedError(
+                    f"Told to stop at step {step}; the state is saved in {model_dir}. "
+                    "Start the same command again to go on."
+                )
+            if evaluating:
+                evals = evaluate(step)
+                stats.reset()
+        clock.pause()
+        # -------------------------------------------------------------- close
+        train_s = clock.elapsed_s
+        evals = evaluate(step)
+        saver.wait()
+    finally:
+        clock.pause()
+        stop.close()
+        loader.close()
+        saver.close()
+        if writer is not None:
+            data_stats = pathlib.Path(model_dir, "data_stats.json")
+            data_stats.write_text(json.dumps(loader.stats(), indent=1), encoding="utf-8")
+            writer.close()
+    say(f"done: {step} steps in {telemetry.format_duration(train_s)}, loss {loss:.4f}, {model_dir}")
+    return TrainResult(step, loss, evals, first_evals, train_s)
+
+
+class _Window:
+    """Rates over the steps since the last status line."""
+
+    def __init__(self, clock: telemetry.Chronometer, loader: data_loader.Loader):
+        self._clock = clock
+        self._loader = loader
+        self.step_s = 0.0
+        self.reset()
+
+    def reset(self) -> None:
+        self._steps = 0
+        self._tokens = 0.0
+        self._from_s = self._clock.elapsed_s
+        self._wait_from_s = self._loader.wait_s
+
+    def add(self, metrics: step_lib.StepMetrics) -> None:
+        self._steps += 1
+        self._tokens += float(metrics.encoder_tokens + metrics.decoder_tokens)
+
+    def values(
+        self, padded_tokens: int, step_flops: float, peak: float | None, num_devices: int
+    ) -> dict[str, float | None]:
+        """Tokens/s with and without padding, MFU (None for an unknown chip), data-wait share."""
+        seconds = max(self._clock.elapsed_s - self._from_s, 1e-9)
+        self.step_s = seconds / max(self._steps, 1)
+        mfu = None if peak is None else step_flops * self._steps / seconds / (peak * num_devices)
+        return {
+            "tokens_per_s": self._tokens / seconds,
+            "padded_tokens_per_s": padded_tokens * self._steps / seconds,
+            "mfu": mfu,
+            "data_wait": (self._loader.wait_s - self._wait_from_s) / seconds,
+            "step_s": self.step_s,
+        }
+
+
+def _say_nothing(text: str) -> None:
+    """The printer of all hosts but the first."""
+    del text
+
+
+def _environment() -> str:
+    """One line on where the run takes place."""
+    device = jax.devices()[0]
+    return (
+        f"{datetime.datetime.now().isoformat(timespec='seconds')}  "
+        f"jax {jax.__version__}, Python {platform.python_version()}, "
+        f"{jax.device_count()} x {device.device_kind} in {jax.process_count()} processes"
+    )
+
+
+def _shorten(names: list[str], most: int = 8) -> str:
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -1,0 +1,84 @@
+"""Distribution flan-jax: packages, bounded requirements, console script."""
+
+import pathlib
+import re
+
+import setuptools
+
+HERE = pathlib.Path(__file__).parent
+
+
+def read(name: str) -> str:
+    """Returns the text of a file beside this one, empty where a partial checkout lacks it."""
+    path = HERE / name
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def version() -> str:
+    """Reads `__version__` without importing the package."""
+    found = re.search(r'^__version__ = "([^"]+)"', read("flan_jax/__init__.py"), re.MULTILINE)
+    if found is None:
+        raise RuntimeError("flan_jax/__init__.py has no __version__ line.")
+    return found.group(1)
+
+
+# Each range is [a version this code was tested with, the next version that may break it).
+# constraints.txt holds the exact versions of the last tested set.
+INSTALL_REQUIRES = [
+    "jax>=0.10.0,<0.11",
+    "flax>=0.12.8,<0.13",
+    "optax>=0.2.8,<0.3",
+    "orbax-checkpoint>=0.12.8,<0.13",
+    "gin-config>=0.5.0,<0.6",
+    "seqio>=0.0.20,<0.1",
+    "clu>=0.0.12,<0.1",
+    "tensorflow>=2.21,<2.22",
+    "sentencepiece>=0.2.0,<0.3",
+    "numpy>=2.0,<3",
+    "etils[epath]>=1.9,<2",
+    "packaging>=24.0",
+    "sacrebleu>=2.5,<3",
+    "rouge-score>=0.1.2,<0.2",
+]
+
+EXTRAS_REQUIRE = {
+    "tpu": ["jax[tpu]>=0.10.0,<0.11"],
+    "plan": ["libtpu>=0.0.40,<0.1"],
+    "hf": ["transformers>=5.0,<6", "safetensors>=0.5,<1"],
+    "test": ["pytest>=9.0,<10", "pytest-xdist>=3.8,<4"],
+    "dev": ["ruff>=0.17,<0.18", "pyright>=1.1.400,<1.2"],
+}
+
+# The recipes lie beside the packages in a checkout and inside flan_jax once installed; both places
+# are on the search path of flan_jax/gin_source.py.
+GIN_PACKAGE = "flan_jax.gin_configs"
+
+setuptools.setup(
+    name="flan-jax",
+    version=version(),
+    description="Instruction tuning in JAX: FLAN data, T5 models, training and evaluation.",
+    long_description=read("README.md"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.11,<3.14",
+    packages=[
+        *setuptools.find_packages(include=["flan_jax", "flan_jax.*", "tasks", "tasks.*"]),
+        GIN_PACKAGE,
+    ],
+    package_dir={GIN_PACKAGE: "gin_configs"},
+    package_data={GIN_PACKAGE: ["**/*.gin"]},
+    include_package_data=False,
+    install_requires=INSTALL_REQUIRES,
+    extras_require=EXTRAS_REQUIRE,
+    entry_points={"console_scripts": ["flan-jax = flan_jax.cli:main"]},
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)
