@@ -12,6 +12,7 @@ from unittest import mock
 
 import jax
 import numpy as np
+from absl import logging
 
 from benchmarks import timing
 
@@ -30,6 +31,7 @@ def _import_t5x(checkout: str) -> types.SimpleNamespace:
         sys.modules.setdefault(name, mock.MagicMock(name=name))
     sys.modules["cached_property"].cached_property = functools.cached_property  # type: ignore
     sys.path.insert(0, checkout)
+    logging.set_verbosity(logging.ERROR)  # Its Adafactor warns once for every parameter.
     from t5x import adafactor, decoding, models, train_state, trainer  # type: ignore
     from t5x.examples.t5 import network  # type: ignore
 

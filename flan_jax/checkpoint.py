@@ -7,21 +7,22 @@ read onto any mesh.
 """
 
 import base64
+import contextlib
 import dataclasses
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import gin
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
-from jax.experimental import multihost_utils
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
+from flan_jax import checkpoint_arrays as stored
 from flan_jax import checkpoint_files as files
+from flan_jax.checkpoint_files import check_writable as check_writable
 from flan_jax.errors import CheckpointError, ConfigError, NotFoundError, suggest
 from flan_jax.sharding import path_name
 
@@ -29,7 +30,6 @@ _ITEMS = ("params", "train", "meta")
 # With several processes the clock of the first decides for all, which costs a message; so the
 # time is looked at only on steps that are a multiple of this.
 _CLOCK_STEPS = 16
-_MAX_LISTED = 12
 
 
 @gin.configurable(module="utils")
@@ -79,13 +79,13 @@ class RestoreCheckpointConfig:
     """Which checkpoint a run starts from.
 
     Attributes:
-      path: a MODEL_DIR or one of its `checkpoint_<step>` directories.
+      path: a MODEL_DIR or one of its `checkpoint_<step>` directories; None to start afresh.
       mode: 'latest' takes the newest whole checkpoint in `path`; 'specific' takes `path` itself.
       strict: whether the checkpoint must have exactly the model's parameters. If not, parameters
         it lacks keep their initial values and those it has besides are left; shapes must agree.
     """
 
-    path: str
+    path: str | None = None
     mode: str = "latest"
     strict: bool = True
 
@@ -97,8 +97,10 @@ class RestoreCheckpointConfig:
                 f"{', '.join(map(repr, modes))}." + suggest(str(self.mode), modes)
             )
 
-    def find(self, say: Callable[[str], None] = print) -> epath.Path:
+    def find(self, say: Callable[[str], None] = print) -> epath.Path | None:
         """Returns the checkpoint directory meant; raises CheckpointError as `find_checkpoint`."""
+        if self.path is None:
+            return None
         directory = find_checkpoint(self.path, say=say)
         if self.mode == "specific" and directory != epath.Path(self.path):
             raise CheckpointError(
@@ -143,12 +145,7 @@ def find_checkpoint(
     path: epath.PathLike, step: int | None = None, say: Callable[[str], None] = print
 ) -> epath.Path:
     """As `checkpoint_files.find_checkpoint`, with the same answer on all processes."""
-    return epath.Path(agree_on_path(path, step, say))
-
-
-def agree_on_path(path: epath.PathLike, step: int | None, say: Callable[[str], None]) -> str:
-    """Returns the checkpoint directory that the first process found."""
-    return files.agree(lambda: str(files.find_checkpoint(path, step, say)))
+    return epath.Path(files.agree(lambda: str(files.find_checkpoint(path, step, say))))
 
 
 class Checkpointer:
@@ -171,6 +168,8 @@ class Checkpointer:
         self._cfg = save_cfg or SaveCheckpointConfig(period=None)
         self._say = say if jax.process_index() == 0 else lambda _: None
         self._manager: ocp.CheckpointManager | None = None
+        # Newest whole step and newer damaged ones, as last read: files are not checked twice.
+        self._newest: tuple[int | None, dict[int, str]] | None = None
         self._writing_step = -1
         self._last_step = -1
         self._last_save_s = time.monotonic()
@@ -184,7 +183,8 @@ class Checkpointer:
     def latest_valid_step(self) -> int | None:
         """Returns the step of the newest whole checkpoint, or None; says which were passed over."""
         self.wait()
-        return files.agree(lambda: files.newest_valid(self.model_dir, self._say)[0])
+        self._newest = None
+        return files.agree(self._survey)
 
     def should_save(self, step: int) -> bool:
         """Whether a checkpoint is due at this step; the same answer on all processes."""
@@ -236,15 +236,15 @@ class Checkpointer:
             )
         self.wait()
         self._check_space(state)
-        params, train = _split(state)
+        params, train = stored.split(state)
         meta = {"data_state": base64.b64encode(data_state).decode(), "extra": dict(extra)}
-        self._writing_step = step
+        self._writing_step, self._newest = step, None
         with self._explained():
             manager.save(
                 step,
                 args=ocp.args.Composite(
-                    params=ocp.args.StandardSave(_nested(params)),
-                    train=ocp.args.StandardSave(_nested(train)),
+                    params=ocp.args.StandardSave(stored.nested(params)),
+                    train=ocp.args.StandardSave(stored.nested(train)),
                     meta=ocp.args.JsonSave(meta),
                 ),
                 force=True,
@@ -266,19 +266,21 @@ class Checkpointer:
             shape or dtype from those of the model.
         """
         self.wait()
-        directory = find_checkpoint(self.model_dir, step, self._say)
-        wanted = dict(zip(("params", "train"), _split(abstract_state), strict=True))
+        directory = self._find(step)
+        wanted = dict(zip(("params", "train"), stored.split(abstract_state), strict=True))
         differences = []
         for item, arrays in wanted.items():
-            differences += compare(saved_arrays(directory, item), arrays, check_dtype=True)
-        _raise_if_different(directory, differences)
-        placed = _with_shardings(abstract_state, shardings)
+            differences += stored.compare(
+                stored.saved_arrays(directory, item), arrays, check_dtype=True
+            )
+        stored.raise_if_different(directory, differences)
+        placed = stored.with_shardings(abstract_state, shardings)
         found: dict[str, Any] = {}
-        for item, arrays in zip(("params", "train"), _split(placed), strict=True):
-            found |= _flat(_read(directory, item, _nested(arrays)))
+        for item, arrays in zip(("params", "train"), stored.split(placed), strict=True):
+            found |= stored.flat(stored.read(directory, item, stored.nested(arrays)))
         leaves, treedef = jax.tree_util.tree_flatten_with_path(abstract_state)
         state = jax.tree_util.tree_unflatten(treedef, [found[path_name(p)] for p, _ in leaves])
-        meta = _read_meta(directory)
+        meta = stored.read_meta(directory)
         return Restored(
             state=state,
             data_state=base64.b64decode(meta["data_state"]),
@@ -287,7 +289,7 @@ class Checkpointer:
         )
 
     def wait(self) -> None:
-        """Returns when the save in the background is finished; raises CheckpointError if it failed."""
+        """Waits for the save in the background; raises CheckpointError if it failed."""
         if self._manager is not None:
             with self._explained():
                 self._manager.wait_until_finished()
@@ -299,6 +301,19 @@ class Checkpointer:
             self._manager.close()
             self._manager = None
 
+    def _survey(self) -> int | None:
+        """Returns the newest whole step, looking at the files only the first time."""
+        if self._newest is None:
+            self._newest = files.newest_valid(self.model_dir, self._say)
+        return self._newest[0]
+
+    def _find(self, step: int | None) -> epath.Path:
+        """Returns the directory of a whole checkpoint."""
+        newest = files.agree(self._survey)
+        if newest is None or step not in (None, newest):
+            return find_checkpoint(self.model_dir, step, self._say)
+        return files.step_dir(self.model_dir, newest)
+
     def _open(self) -> ocp.CheckpointManager:
         """Prepares MODEL_DIR for writing: damaged checkpoints are renamed, leftovers removed."""
         if self._manager is not None:
@@ -306,7 +321,8 @@ class Checkpointer:
 
         def prepare() -> None:
             self.model_dir.mkdir(parents=True, exist_ok=True)
-            for step in files.newest_valid(self.model_dir, lambda _: None)[1]:
+            self._survey()
+            for step in self._newest[1] if self._newest else ():
                 target = files.set_aside(self.model_dir, step)
                 self._say(f"The damaged checkpoint of step {step} is now {target.name}.")
 
@@ -350,23 +366,14 @@ class Checkpointer:
                 "and start the same command again."
             )
 
-    def _explained(self) -> "_SaveErrors":
-        return _SaveErrors(self.model_dir)
-
-
-class _SaveErrors:
-    """Turns an error of the background save into a CheckpointError that says where."""
-
-    def __init__(self, model_dir: epath.Path):
-        self._model_dir = model_dir
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, (OSError, ValueError, RuntimeError)):
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turns an error of the background save into a CheckpointError that says where."""
+        try:
+            yield
+        except (OSError, ValueError, RuntimeError) as error:
             raise CheckpointError(
-                f"A checkpoint could not be written to {self._model_dir}: {error}. Earlier "
+                f"A checkpoint could not be written to {self.model_dir}: {error}. Earlier "
                 "checkpoints are untouched; start the same command again to go on from them."
             ) from error
 
@@ -401,22 +408,22 @@ def restore_params(
       CheckpointError: there is no such checkpoint, it is damaged, or parameters differ.
     """
     directory = find_checkpoint(path, step, say)
-    wanted = _flat(abstract_params, "params/")
-    saved = saved_arrays(directory, "params")
-    differences = compare(saved, wanted, check_dtype=False, check_names=strict)
+    wanted = stored.flat(abstract_params, "params/")
+    saved = stored.saved_arrays(directory, "params")
+    differences = stored.compare(saved, wanted, check_dtype=False, check_names=strict)
     missing = sorted(wanted.keys() - saved.keys())
     if not strict and missing and initial is None:
         differences += [f"{name}: not in the checkpoint, and no initial value" for name in missing]
-    _raise_if_different(directory, differences)
-    placed = _flat(_with_shardings(abstract_params, shardings), "params/")
+    stored.raise_if_different(directory, differences)
+    placed = stored.flat(stored.with_shardings(abstract_params, shardings), "params/")
     arrays = {
         # Parameters that only the checkpoint has are read as well: their item is one tree.
         name: placed.get(name, jax.ShapeDtypeStruct(*saved[name]))
         for name in saved
     }
-    found = _flat(_read(directory, "params", _nested(arrays)))
+    found = stored.flat(stored.read(directory, "params", stored.nested(arrays)))
     if not strict and missing:
-        start = _flat(initial, "params/")
+        start = stored.flat(initial, "params/")
         found |= {name: jax.device_put(start[name], placed[name].sharding) for name in missing}
         say(f"{directory.name}: {len(missing)} parameters keep their initial values: {missing}.")
     if extra := sorted(saved.keys() - wanted.keys()):
@@ -425,104 +432,3 @@ def restore_params(
     return jax.tree_util.tree_unflatten(
         treedef, [found["params/" + path_name(path)] for path, _ in leaves]
     )
-
-
-def saved_arrays(directory: epath.PathLike, item: str) -> dict[str, tuple[tuple[int, ...], Any]]:
-    """Returns name -> (shape, dtype) of the arrays in an item of a checkpoint, without loading."""
-    metadata = ocp.StandardCheckpointHandler().metadata(epath.Path(directory) / item)
-    tree = getattr(metadata, "tree", metadata)
-    leaves, _ = jax.tree_util.tree_flatten_with_path(tree, is_leaf=lambda x: hasattr(x, "shape"))
-    return {path_name(path): (tuple(leaf.shape), np.dtype(leaf.dtype)) for path, leaf in leaves}
-
-
-def compare(
-    saved: Mapping[str, tuple[tuple[int, ...], Any]],
-    wanted: Mapping[str, Any],
-    *,
-    check_dtype: bool,
-    check_names: bool = True,
-) -> list[str]:
-    """Returns a line per array in which a checkpoint and a model differ.
-
-    Args:
-      saved: name -> (shape, dtype) of the checkpoint.
-      wanted: name -> array or `ShapeDtypeStruct` of the model.
-      check_dtype: whether dtypes must agree.
-      check_names: whether arrays that only one side has count.
-    """
-    lines = []
-    for name, leaf in wanted.items():
-        if name not in saved:
-            if check_names:
-                near = suggest(name, saved)
-                lines.append(f"{name}: not in the checkpoint; model {tuple(leaf.shape)}.{near}")
-            continue
-        shape, dtype = saved[name]
-        if shape != tuple(leaf.shape):
-            lines.append(f"{name}: checkpoint {shape}, model {tuple(leaf.shape)}")
-        elif check_dtype and dtype != np.dtype(leaf.dtype):
-            lines.append(f"{name}: checkpoint {dtype.name}, model {np.dtype(leaf.dtype).name}")
-    if check_names:
-        lines += [f"{n}: only in the checkpoint, {saved[n][0]}" for n in saved if n not in wanted]
-    return lines
-
-
-def _raise_if_different(directory: epath.Path, differences: list[str]) -> None:
-    if not differences:
-        return
-    shown = "\n  ".join(differences[:_MAX_LISTED])
-    more = len(differences) - _MAX_LISTED
-    raise CheckpointError(
-        f"{directory} is of another model or optimizer: {len(differences)} arrays differ.\n  "
-        + shown
-        + (f"\n  … and {more} more" if more > 0 else "")
-        + "\nUse the configuration it was trained with: config.gin beside the checkpoint."
-    )
-
-
-def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
-    """Returns name -> leaf, names being slash separated paths."""
-    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {prefix + path_name(path): leaf for path, leaf in leaves}
-
-
-def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns nested dicts: what is stored does not depend on Python classes of the state."""
-    tree: dict[str, Any] = {}
-    for name, leaf in flat.items():
-        *parents, last = name.split("/")
-        node = tree
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[last] = leaf
-    return tree
-
-
-def _split(state: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Returns the arrays of a state by name: the parameters, and everything else."""
-    flat = _flat(state)
-    params = {name: leaf for name, leaf in flat.items() if name.startswith("params/")}
-    assert params, f"a train state has a params field; found {sorted(flat)[:5]}"
-    return params, {name: leaf for name, leaf in flat.items() if name not in params}
-
-
-def _with_shardings(abstract_tree: Any, shardings: Any) -> Any:
-    """Returns the tree as `ShapeDtypeStruct` with shardings."""
-    if isinstance(shardings, jax.sharding.Sharding):
-        one = shardings
-        shardings = jax.tree.map(lambda _: one, abstract_tree)
-    return jax.tree.map(
-        lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-        abstract_tree,
-        shardings,
-    )
-
-
-def _read(directory: epath.Path, item: str, target: Any) -> Any:
-    with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
-        return reader.restore(directory / item, args=ocp.args.StandardRestore(target))
-
-
-def _read_meta(directory: epath.Path) -> dict[str, Any]:
-    with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as reader:
-        return reader.restore(directory / "meta", args=ocp.args.JsonRestore())

@@ -1,8 +1,9 @@
 """What lies in MODEL_DIR: finding checkpoints, and telling whole ones from damaged ones.
 
-Orbax writes `checkpoint_<step>.orbax-checkpoint-tmp` and renames it when all is written, so a killed
-run leaves no half-written `checkpoint_<step>`. Files can still be lost or cut later; a manifest with
-sizes and checksums, written just before the rename, finds that before anything is loaded.
+Orbax writes `checkpoint_<step>.orbax-checkpoint-tmp` and renames it when all is written, so a
+killed run leaves no half-written `checkpoint_<step>`. Files can still be lost or cut later; a
+manifest with sizes and checksums, written just before the rename, finds that before anything is
+loaded.
 """
 
 import contextlib
@@ -294,7 +295,7 @@ def _rights(text: str) -> str:
             f"{here}; this process is root, so the file system itself refuses (read-only mount, "
             "NFS that maps root to nobody, or no space). Choose a directory on another one."
         )
-    if state.st_uid != os.geteuid() and not os.access(place, os.W_OK):
+    if state.st_uid != os.geteuid():
         return (
             f"{here}; this process is {_user(os.geteuid())}. A run started by another user (often "
             "root in a container) may have made it. Choose another MODEL_DIR, or change its owner: "

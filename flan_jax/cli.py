@@ -64,7 +64,9 @@ def _rewrite_gin_flags(argv: Sequence[str]) -> list[str]:
         if arg.startswith(_GIN_FLAG):
             name, equals, value = arg[len(_GIN_FLAG) :].partition("=")
             if not name or not equals:
-                raise ConfigError(f"{arg} has no value. Write {arg}=VALUE, without blanks around '='.")
+                raise ConfigError(
+                    f"{arg} has no value. Write {arg}=VALUE, without blanks around '='."
+                )
             arg = f"--gin_bindings={name} = {value}"
         rewritten.append(arg)
     return rewritten

@@ -220,14 +220,21 @@ def _read_text(text: str, where: Location) -> Iterator[Any]:
     stream.name = where.file  # type: ignore[attr-defined]  # The parser takes it from there.
     for statement in config_parser.ConfigParser(stream, _Delegate()):
         if isinstance(statement, config_parser.BindingStatement):
-            place = Location(
-                where.file, statement.location.line_num, statement.location.line_content.strip()
-            )
-            yield _Assignment(
-                statement.scope, statement.selector, statement.arg_name, statement.value, place
-            )
+            scope, selector, arg = statement.scope, statement.selector, statement.arg_name
+            yield _Assignment(scope, selector, arg, statement.value, _location(statement))
         elif not isinstance(statement, config_parser.BlockDeclaration):
             yield statement
+
+
+def _location(statement: Any) -> Location:
+    place = statement.location
+    return Location(place.filename, place.line_num, place.line_content.strip())
+
+
+def _shown(path: str) -> str:
+    """The path as messages give it: relative where it lies below the working directory."""
+    relative = os.path.relpath(path)
+    return path if relative.startswith(os.pardir) else relative
 
 
 def _binding(each: _Assignment, order: int, sources: tuple[int, ...]) -> Binding:
@@ -290,17 +297,16 @@ class _Reader:
         try:
             with open(path, encoding="utf-8") as stream:
                 text = stream.read()
-            for statement in _read_text(text, Location(path)):
+            for statement in _read_text(text, Location(_shown(path))):
                 if isinstance(statement, config_parser.IncludeStatement):
-                    place = statement.location
-                    at = Location(path, place.line_num, place.line_content.strip())
-                    self.file(statement.filename, at, (*chain, path), sources)
+                    where = _location(statement)
+                    self.file(statement.filename, where, (*chain, path), sources)
                 elif isinstance(statement, config_parser.ImportStatement):
-                    self._import(statement, path)
+                    self._import(statement)
                 else:
                     self._add(statement, sources)
         except (SyntaxError, ValueError, tokenize.TokenError) as error:
-            self.source.problems.append(_syntax_problem(error, path))
+            self.source.problems.append(_syntax_problem(error, _shown(path)))
         except OSError as error:
             self.source.problems.append(
                 Problem(asked_at, f"{path!r} cannot be read: {error.strerror}")
@@ -331,9 +337,8 @@ class _Reader:
         order = len(self.source.bindings)
         self.source.bindings.append(_binding(statement, order, sources))
 
-    def _import(self, statement: config_parser.ImportStatement, path: str) -> None:
-        place = statement.location
-        where = Location(path, place.line_num, place.line_content.strip())
+    def _import(self, statement: config_parser.ImportStatement) -> None:
+        where = _location(statement)
         if statement.module.split(".")[0] in _NEEDLESS_IMPORTS:
             message = "T5X's names are registered already, so this import has nothing to do."
             self.source.problems.append(Problem(where, message, "remove this line"))
@@ -357,7 +362,9 @@ class _Reader:
             pattern = "**/*.gin" if folder else "*.gin"
             for path in pathlib.Path(folder or ".").glob(pattern):
                 known[os.path.relpath(path, folder or ".")] = path
-        same_name = sorted(each for each in known if os.path.basename(each) == os.path.basename(name))
+        same_name = sorted(
+            each for each in known if os.path.basename(each) == os.path.basename(name)
+        )
         options = same_name[:3] or nearest(name, known)
         tried = ", ".join(repr(folder or os.getcwd()) for folder in self._search_paths)
         if os.path.isabs(name):

@@ -1,6 +1,6 @@
 """Strict gin: a configuration is checked as a whole, applied, written out, and compared on resume.
 
-    parse(["models/t5_1_1/small.gin", "runs/finetune.gin"], ["BATCH_SIZE = 8"])
+    parse(["models/t5_1_1_small.gin", "runs/finetune.gin"], ["BATCH_SIZE = 8"])
 
 reports every mistake with its file, line, nearest valid names and fix before TensorFlow is imported
 or data are touched.
@@ -9,11 +9,12 @@ or data are touched.
 import hashlib
 import importlib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import gin
 from etils import epath
 
-from flan_jax import gin_check, gin_source
+from flan_jax import gin_check, gin_render, gin_source
 from flan_jax.errors import ConfigError
 
 CONFIG_NAME = "config.gin"
@@ -59,11 +60,10 @@ def parse(
     checker.run()
     if checker.problems:
         raise ConfigError(_report(checker.problems))
-    rendered = gin_check.render(checker)
     gin.clear_config()
-    gin.parse_config(rendered.bindings)
+    gin.parse_config(gin_render.bindings_text(checker))
     gin.finalize()
-    _effective = rendered.effective
+    _effective = gin_render.effective_text(checker)
     return _effective
 
 
@@ -71,6 +71,18 @@ def _report(problems: Sequence[gin_source.Problem]) -> str:
     unique = list(dict.fromkeys(str(each) for each in problems))
     count = "a mistake" if len(unique) == 1 else f"{len(unique)} mistakes"
     return "\n".join([f"The configuration has {count}.", "", "\n\n".join(unique)])
+
+
+def macro_value(name: str) -> Any:
+    """Returns the value of a macro of the applied configuration, references called.
+
+    Raises:
+      ConfigError: the macro is not defined.
+    """
+    if (name, "gin.macro") not in gin.config._CONFIG:
+        raise ConfigError(f"The configuration does not define {name}. Give --gin.{name}=VALUE.")
+    with gin.config_scope(None), gin.config_scope(name):
+        return gin.get_configurable("gin.macro")()
 
 
 def effective_config_str() -> str:

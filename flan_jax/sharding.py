@@ -301,40 +301,41 @@ class CoverageReport:
         """Returns one dict per array, for JSON."""
         return [row.as_dict() for row in self.rows]
 
-    def table(self, long: bool = False) -> str:
-        """Returns the report as text: one line per kind of array, or per array if `long`.
 
-        Arrays of one kind differ only in numbers of their path (`layers_0`, `layers_1`).
-        """
-        groups: dict[Any, list[Placement]] = {}
-        for row in self.rows:
-            name = row.path if long else re.sub(r"_\d+(?=/|$)", "_*", row.path)
-            groups.setdefault((name, row.shape, row.dtype, row.spec, row.reasons), []).append(row)
-        lines = [("array", "count", "shape", "dtype", "logical axes", "spec", "bytes/device", "")]
-        for (name, shape, dtype, spec, reasons), rows in groups.items():
-            lines.append(
-                (
-                    name,
-                    str(len(rows)),
-                    "x".join(map(str, shape)) or "scalar",
-                    dtype,
-                    ",".join(axis or "-" for axis in rows[0].logical_axes),
-                    _spec_text(spec),
-                    f"{sum(row.device_bytes for row in rows):,}",
-                    "; ".join(reasons),
-                )
+def format_report(report: CoverageReport, long: bool = False) -> str:
+    """Returns a report as text: one line per kind of array, or per array if `long`.
+
+    Arrays of one kind differ only in numbers of their path (`layers_0`, `layers_1`).
+    """
+    groups: dict[Any, list[Placement]] = {}
+    for row in report.rows:
+        name = row.path if long else re.sub(r"_\d+(?=/|$)", "_*", row.path)
+        groups.setdefault((name, row.shape, row.dtype, row.spec, row.reasons), []).append(row)
+    lines = [("array", "count", "shape", "dtype", "logical axes", "spec", "bytes/device", "")]
+    for (name, shape, dtype, spec, reasons), rows in groups.items():
+        lines.append(
+            (
+                name,
+                str(len(rows)),
+                "x".join(map(str, shape)) or "scalar",
+                dtype,
+                ",".join(axis or "-" for axis in rows[0].logical_axes),
+                _spec_text(spec),
+                f"{sum(row.device_bytes for row in rows):,}",
+                "; ".join(reasons),
             )
-        widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]) - 1)]
-        text = [
-            "  ".join([*(cell.ljust(w) for cell, w in zip(line, widths, strict=False)), line[-1]])
-            for line in lines
-        ]
-        mesh = " x ".join(f"{axis} {size}" for axis, size in self.mesh_shape.items())
-        text.append(
-            f"{len(self.rows)} arrays on mesh {mesh}: {self.total_bytes:,} bytes in all, "
-            f"{self.device_bytes:,} per device, of which {self.replicated_bytes:,} replicated"
         )
-        return "\n".join(line.rstrip() for line in text)
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]) - 1)]
+    text = [
+        "  ".join([*(cell.ljust(w) for cell, w in zip(line, widths, strict=False)), line[-1]])
+        for line in lines
+    ]
+    mesh = " x ".join(f"{axis} {size}" for axis, size in report.mesh_shape.items())
+    text.append(
+        f"{len(report.rows)} arrays on mesh {mesh}: {report.total_bytes:,} bytes in all, "
+        f"{report.device_bytes:,} per device, of which {report.replicated_bytes:,} replicated"
+    )
+    return "\n".join(line.rstrip() for line in text)
 
 
 def _spec_text(spec: PartitionSpec) -> str:

@@ -20,14 +20,14 @@ import gin
 import jax
 
 from flan_jax import checkpoint as checkpoint_lib
-from flan_jax import flops, gin_utils, preemption, sharding
+from flan_jax import flops, gin_utils, preemption, telemetry
 from flan_jax import state as state_lib
 from flan_jax import step as step_lib
-from flan_jax import telemetry
+from flan_jax.checkpoint_files import check_writable
 from flan_jax.data import config as data_config
 from flan_jax.data import loader as data_loader
-from flan_jax.decode.api import DecodeConfig
-from flan_jax.errors import NanError, PreemptedError
+from flan_jax.decode.config import DecodeConfig
+from flan_jax.errors import ConfigError, NanError, PreemptedError
 from flan_jax.mesh import PjitPartitioner
 from flan_jax.models.encoder_decoder import EncoderDecoderModel
 
@@ -117,13 +117,14 @@ def train(
     # ------------------------------------------------------------ configuration
     printer = telemetry.StatusPrinter()
     say = printer.line if jax.process_index() == 0 else _say_nothing
-    partitioner.check_batch_size(train_dataset_cfg.batch_size, trainer.num_microbatches)
-    for cfg in (train_dataset_cfg, train_eval_dataset_cfg, infer_eval_dataset_cfg):
-        if cfg is not None:
-            cfg.validate()
-    checkpoint_lib.check_writable(model_dir)
+    num_microbatches = trainer.num_microbatches or 1
+    partitioner.check_batch_size(train_dataset_cfg.batch_size, num_microbatches)
+    if model.optimizer_def is None:
+        raise ConfigError("models.EncoderDecoderModel.optimizer_def is None; training needs one.")
+    check_writable(model_dir)
     config_text = gin_utils.effective_config_str()
-    gin_utils.check_resume(model_dir, config_text, allow_config_change)
+    for line in gin_utils.check_resume(model_dir, config_text, allow_config_change):
+        say(f"configuration changed: {line}")
     say(config_text.rstrip())
     say(_environment())
 
@@ -146,12 +147,11 @@ def train(
     abstract = state_lib.abstract_state(model, tx)
     axes = state_lib.state_logical_axes(abstract, logical_axes, model.optimizer_def)
     shardings = partitioner.shardings(abstract, axes)
-    report = partitioner.coverage_report(abstract, axes)
-    say(sharding.format_report(report))
+    say(partitioner.coverage_report(abstract, axes).table())
 
     # ------------------------------------------------------------------ restore
     # 1. the newest valid checkpoint of MODEL_DIR  2. INITIAL_CHECKPOINT_PATH  3. scratch.
-    saver = checkpoint_lib.Checkpointer(model_dir, checkpoint_cfg.save)
+    saver = checkpoint_lib.Checkpointer(model_dir, checkpoint_cfg.save, say)
     clock = telemetry.Chronometer()
     resume_step = saver.latest_valid_step()
     if resume_step is not None:
@@ -164,12 +164,18 @@ def train(
         with partitioner.activate():
             state = state_lib.init_state(model, tx, random_seed, shardings)
         start_step = 0
-        if checkpoint_cfg.restore is not None and checkpoint_cfg.restore.path is not None:
+        initial = checkpoint_cfg.restore
+        if initial is not None and initial.path is not None:
             params = checkpoint_lib.restore_params(
-                checkpoint_cfg.restore.path, abstract.params, shardings.params
+                initial.find(say),
+                abstract.params,
+                shardings.params,
+                strict=initial.strict,
+                initial=state.params,
+                say=say,
             )
             state = state.replace(params=params)
-            say(f"parameters from {checkpoint_cfg.restore.path}; optimizer and step start anew")
+            say(f"parameters from {initial.path}; optimizer and step start anew")
         else:
             say("starting from scratch")
 
@@ -191,7 +197,12 @@ def train(
         started = time.perf_counter()
         jitted = jax.jit(
             step_lib.make_train_step(
-                model, tx, trainer.num_microbatches or 1, len(task_names), random_seed
+                model,
+                tx,
+                num_microbatches,
+                len(task_names),
+                random_seed,
+                grad_shardings=shardings.params,
             ),
             in_shardings=(shardings, jax.tree.map(lambda x: x.sharding, batch)),
             out_shardings=(shardings, None),

@@ -9,7 +9,7 @@ import logging
 import os
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -112,11 +112,12 @@ class TaskStream:
     def __init__(self, task: seqio.Task, task_id: int, cfg: DatasetConfig):
         self.name = task.name
         self._task, self._task_id, self._cfg = task, task_id, cfg
+        self.chunks_read = 0
+        # Whether TensorFlow can write the pipeline's position; None until it has been tried.
+        self.saveable: bool | None = None
         self._iterator: Any = None
-        self._chunks_read = 0
         self._chunk: list[Example] = []
         self._position = 0
-        self._can_save: bool | None = None
 
     def next(self) -> Example:
         """Returns the next example.
@@ -133,11 +134,6 @@ class TaskStream:
         """Examples read from the pipeline and not yet returned by `next`."""
         return self._chunk[self._position :]
 
-    @property
-    def position(self) -> int | None:
-        """Chunks read from the pipeline, or None when it is not yet built."""
-        return self._chunks_read if self._iterator is not None else None
-
     def iterator(self) -> Any:
         """The TensorFlow iterator, built at need."""
         if self._iterator is None:
@@ -149,31 +145,21 @@ class TaskStream:
                 raise self._failure("could not be opened", error) from error
         return self._iterator
 
-    def fast_forward(self, chunks: int, pending: list[Example], restored: bool) -> None:
+    def move_to(self, chunks: int, pending: list[Example], restored: bool) -> None:
         """Puts a fresh stream where another one stood.
 
         Args:
           chunks: chunks that stream had read.
           pending: its examples not yet returned.
-          restored: whether the iterator has been restored from a snapshot already. Otherwise the
-            chunks are read again, which costs as much as it did the first time.
+          restored: whether the TensorFlow iterator stands there already. Otherwise the chunks are
+            read again, which costs as much as it did the first time.
         """
-        iterator = self.iterator()
         if not restored:
+            iterator = self.iterator()
             for _ in range(chunks):
                 next(iterator)
-        self._chunks_read = chunks
+        self.chunks_read = chunks
         self._chunk, self._position = pending, 0
-
-    def can_save(self) -> bool:
-        """Whether the pipeline's position can be written; a Python generator's cannot."""
-        if self._can_save is None:
-            try:
-                save_iterators({self.name: self.iterator()})
-                self._can_save = True
-            except tf.errors.FailedPreconditionError:
-                self._can_save = False
-        return self._can_save
 
     def _dataset(self) -> tf.data.Dataset:
         cfg = self._cfg
@@ -188,9 +174,13 @@ class TaskStream:
             buffer = min(buffer, rows)
 
         def keep(features):
+            # Other output features stay because seqio checks that they are there.
+            others = {name: features[name] for name in task.output_features if name in features}
             kept, flags = trim(features, task.output_features, lengths)
-            return {**kept, "flags": flags}
+            return {**others, **kept, "flags": flags}
 
+        # Operations that draw without a seed of their own take it from here.
+        tf.random.set_seed(seed)
         # Steps after the last one of the task run before seqio's shuffle, so that its buffer,
         # which is part of every snapshot, holds tokens alone.
         task = task.replace(preprocessors=[*task.preprocessors, _map_step(keep)])
@@ -210,7 +200,7 @@ class TaskStream:
     def _read_chunk(self) -> list[Example]:
         iterator = self.iterator()
         watch = None
-        if not self._chunks_read:
+        if not self.chunks_read:
             watch = threading.Timer(_SLOW_START_S, self._warn_slow)
             watch.daemon = True
             watch.start()
@@ -223,7 +213,7 @@ class TaskStream:
         finally:
             if watch is not None:
                 watch.cancel()
-        self._chunks_read += 1
+        self.chunks_read += 1
         return list(self._examples(batch))
 
     def _examples(self, batch: Any) -> Iterator[Example]:
@@ -275,14 +265,60 @@ def _map_step(function: Any) -> Any:
     return step
 
 
-def save_iterators(iterators: Mapping[str, Any]) -> dict[str, bytes]:
-    """Returns the positions of TensorFlow iterators as files by name.
+def save_streams(streams: Sequence[TaskStream]) -> tuple[dict[str, bytes], list[int]]:
+    """Returns TensorFlow's files of the streams' positions, and the ids of the streams in them.
 
-    Raises:
-      tf.errors.FailedPreconditionError: one of them has state that TensorFlow cannot write.
+    A stream that has read nothing, or whose pipeline TensorFlow cannot write, is not in them.
     """
+    started = [i for i, stream in enumerate(streams) if stream.chunks_read]
+    wanted = [i for i in started if streams[i].saveable is not False]
+    files = _write(streams, wanted)
+    if files is None:
+        for i in wanted:
+            streams[i].saveable = _write(streams, [i]) is not None
+        wanted = [i for i in wanted if streams[i].saveable]
+        files = _write(streams, wanted)
+        assert files is not None, "pipelines that can be written alone can be written together"
+    return files, wanted
+
+
+def load_streams(
+    streams: Sequence[TaskStream],
+    files: Mapping[str, bytes],
+    saved: Sequence[int],
+    chunks: Sequence[int],
+    pending: Sequence[Example],
+) -> None:
+    """Puts fresh streams at the positions that `save_streams` wrote.
+
+    Args:
+      streams: streams of the same configuration, not yet read.
+      files: TensorFlow's files.
+      saved: ids of the streams in `files`; others are read again up to their position.
+      chunks: by stream, the chunks it had read.
+      pending: examples of all streams that were read and not returned, in stream order.
+    """
+    if saved:
+        with tempfile.TemporaryDirectory() as folder:
+            for name, content in files.items():
+                with open(os.path.join(folder, name), "wb") as file:
+                    file.write(content)
+            status = _checkpoint(streams, saved).read(os.path.join(folder, "state"))
+            status.assert_consumed()
+    for i, stream in enumerate(streams):
+        if chunks[i]:
+            held = [example for example in pending if example.task_id == i]
+            stream.move_to(chunks[i], held, restored=i in saved)
+
+
+def _write(streams: Sequence[TaskStream], ids: Sequence[int]) -> dict[str, bytes] | None:
+    if not ids:
+        return {}
     with tempfile.TemporaryDirectory() as folder:
-        tf.train.Checkpoint(**_numbered(iterators)).write(os.path.join(folder, "state"))
+        try:
+            _checkpoint(streams, ids).write(os.path.join(folder, "state"))
+        except (tf.errors.FailedPreconditionError, tf.errors.UnimplementedError):
+            return None
         files = {}
         for name in sorted(os.listdir(folder)):
             with open(os.path.join(folder, name), "rb") as file:
@@ -290,16 +326,5 @@ def save_iterators(iterators: Mapping[str, Any]) -> dict[str, bytes]:
         return files
 
 
-def load_iterators(iterators: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
-    """Sets iterators over equal pipelines to the positions of `save_iterators`."""
-    with tempfile.TemporaryDirectory() as folder:
-        for name, content in files.items():
-            with open(os.path.join(folder, name), "wb") as file:
-                file.write(content)
-        status = tf.train.Checkpoint(**_numbered(iterators)).read(os.path.join(folder, "state"))
-        status.assert_consumed()
-
-
-def _numbered(iterators: Mapping[str, Any]) -> dict[str, Any]:
-    # Task names may hold characters that attribute names cannot.
-    return {f"task{i}": iterators[name] for i, name in enumerate(sorted(iterators))}
+def _checkpoint(streams: Sequence[TaskStream], ids: Sequence[int]) -> tf.train.Checkpoint:
+    return tf.train.Checkpoint(**{f"task{i}": streams[i].iterator() for i in ids})

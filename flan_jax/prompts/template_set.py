@@ -96,7 +96,10 @@ class TemplateSet:
 
             def add(index, example):
                 if self.choice == "rotate":
-                    which = tf.math.floormod(tf.cast(index, tf.int64) + self.seed, len(self))
+                    # Reduced first: index + seed may not fit into 64 bits.
+                    count = len(self)
+                    row = tf.math.floormod(tf.cast(index, tf.int64), count)
+                    which = tf.math.floormod(row + self.seed % count, count)
                 else:
                     which = graph.choose(self.seed, index, len(self))
                 return {

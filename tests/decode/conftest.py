@@ -1,7 +1,9 @@
-"""A language model small enough to enumerate, as fixture `toy`: a table of logits per row."""
+"""Fixtures: `toy`, a language model small enough to enumerate, and `golden`, the tiny T5."""
 
 import functools
+import importlib.util
 import itertools
+import pathlib
 import types
 
 import jax
@@ -33,16 +35,13 @@ def step(cache, token_N, index):
     rows_N = jnp.arange(token_N.shape[0])
     table_NxVxV = cache["table"]
     logits_NxV = table_NxVxV[rows_N, token_N] + 0.5 * table_NxVxV[rows_N, previous_N]
-    return logits_NxV, {**cache, "fed": fed_NxT, "steps": cache["steps"] + 1}
+    return logits_NxV, {**cache, "fed": fed_NxT}
 
 
 def make_cache(table_BxVxV, num_samples: int, length: int):
     table_NxVxV = jnp.repeat(jnp.asarray(table_BxVxV), num_samples, axis=0)
     fed_NxT = jnp.zeros((table_NxVxV.shape[0], length), jnp.int32)
-    return {"table": table_NxVxV, "fed": fed_NxT, "steps": jnp.int32(0)}
-
-
-AXES = {"table": 0, "fed": 0, "steps": -1}
+    return {"table": table_NxVxV, "fed": fed_NxT}
 
 
 def next_log_probs(table_VxV: np.ndarray, tokens: tuple[int, ...]) -> np.ndarray:
@@ -71,10 +70,19 @@ def toy():
     """The functions of this file."""
     return types.SimpleNamespace(
         EOS=EOS,
-        AXES=AXES,
         make_table=make_table,
         step=step,
         make_cache=make_cache,
         next_log_probs=next_log_probs,
         all_outputs=all_outputs,
     )
+
+
+@pytest.fixture(scope="session")
+def golden():
+    """The module tests/golden/make_decode_golden.py."""
+    path = pathlib.Path(__file__).parents[1] / "golden" / "make_decode_golden.py"
+    spec = importlib.util.spec_from_file_location("make_decode_golden", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -22,24 +22,30 @@ def search(toy, table, active_B=None, length=T, **options) -> DecodeOutput:
     } | options
     if active_B is None:
         active_B = np.ones(table.shape[0], bool)
-
-    @jax.jit
-    def run(table_BxVxV, active_B):
-        return beam.beam_search(
-            toy.step,
-            toy.make_cache(table_BxVxV, options["beam_size"], length),
-            functools.partial(_gather, toy.AXES),
-            active_B,
-            max_decode_length=length,
-            eos_id=toy.EOS,
-            **options,
-        )
-
+    run = compiled(toy.step, toy.make_cache, length, tuple(options.items()))
     return jax.tree.map(np.asarray, run(table, jnp.asarray(active_B)))
 
 
-def _gather(axes, tree, source_BxK):
-    return cache.gather_beams(tree, axes, source_BxK)
+@functools.cache
+def compiled(step, make_cache, length, options):
+    options = dict(options)
+
+    def gather(tree, source_BxK):
+        rows = cache.take_beams({k: tree[k] for k in ("table", "fed")}, 0, source_BxK)
+        return {**tree, **rows}
+
+    def run(table_BxVxV, active_B):
+        return beam.beam_search(
+            step,
+            make_cache(table_BxVxV, options["beam_size"], length),
+            gather,
+            active_B,
+            max_decode_length=length,
+            eos_id=1,
+            **options,
+        )
+
+    return jax.jit(run)
 
 
 def penalised(outputs, kind, alpha):

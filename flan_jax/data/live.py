@@ -1,0 +1,254 @@
+"""The training stream: examples of all tasks, drawn by rate, packed into batches, resumable.
+
+The stream is a function of the configuration and its seed. Every host runs the same one; the loader
+lets each device take its own rows, so the number of devices changes nothing.
+
+**Resume.** Every `snapshot_period` batches the positions of the TensorFlow iterators, the waiting
+examples and the counts are copied to memory. `state_at(step)` is the last copy at or before `step`
+plus the number of batches to replay from there. Its size is that of the tasks' shuffle buffers, in
+tokens. A source in Python (`tf.data.Dataset.from_generator`) has no position TensorFlow can write;
+such a task alone is read again from its start, which takes the time that reading it took.
+"""
+
+import threading
+from typing import Any
+
+import numpy as np
+
+from flan_jax.data import snapshot
+from flan_jax.data.config import REQUIRED_FEATURES, DatasetConfig, derive_seed
+from flan_jax.data.mixture import ResolvedMixture, Sampler, resolve
+from flan_jax.data.packing import (
+    CUT_EOS,
+    TRUNCATED_INPUTS,
+    TRUNCATED_TARGETS,
+    Packer,
+    Row,
+    assemble,
+)
+
+_KEPT_SNAPSHOTS = 3
+_COUNTS = (
+    "examples",
+    "input_tokens",
+    "target_tokens",
+    "truncated_inputs",
+    "truncated_targets",
+    "targets_without_eos",
+)
+
+
+def check_split(cfg: DatasetConfig) -> None:
+    """Checks that a configuration's tasks exist and have its split, without reading rows.
+
+    Raises:
+      NotFoundError, ConfigError, DataError: see `mixture.resolve`.
+    """
+    resolve(cfg)
+
+
+class TrainIterator:
+    """Endless host batches of a task or mixture.
+
+    Yields dicts of int32 arrays, the global batch, as docs/architecture.md names them; packed ones
+    when `cfg.pack` is set. One row holds one example otherwise.
+    """
+
+    def __init__(self, cfg: DatasetConfig, *, mixture: ResolvedMixture | None = None):
+        """Resolves the tasks; their pipelines are built when each is first drawn.
+
+        Args:
+          cfg: what to read.
+          mixture: the resolved mixture, when the caller already has it.
+
+        Raises:
+          NotFoundError, ConfigError, DataError: see `mixture.resolve`.
+        """
+        self._cfg = cfg
+        self._mixture = resolve(cfg) if mixture is None else mixture
+        self._lock = threading.Lock()
+        self._identity = snapshot.identity_of(cfg, self._mixture)
+        self._reset()
+
+    def _reset(self) -> None:
+        from flan_jax.data.stream import TaskStream
+
+        cfg, shares = self._cfg, self._mixture.shares
+        self._streams = [TaskStream(share.task, i, cfg) for i, share in enumerate(shares)]
+        self._sampler = Sampler(
+            [share.share for share in shares], derive_seed(cfg.seed or 0, "mixture")
+        )
+        self._packer = Packer(cfg.input_length, cfg.target_length, cfg.packing_window)
+        self._counts_KxC = np.zeros((len(shares), len(_COUNTS)), np.int64)
+        self._step = 0
+        # (step, content) of the newest ones, oldest first.
+        self._snapshots: list[tuple[int, bytes]] = []
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """Task names; `decoder_task_ids` are indices into it."""
+        return self._mixture.task_names
+
+    @property
+    def mixture(self) -> ResolvedMixture:
+        """The tasks and their rates."""
+        return self._mixture
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Ids the tasks may produce: the larger of the two vocabularies', sentinels included."""
+        features = self._mixture.output_features
+        return max(features[name].vocabulary.vocab_size for name in REQUIRED_FEATURES)
+
+    @property
+    def step(self) -> int:
+        """Number of batches produced so far, over all runs of this stream."""
+        return self._step
+
+    def __iter__(self) -> "TrainIterator":
+        return self
+
+    def __next__(self) -> dict[str, np.ndarray]:
+        """Returns the next batch.
+
+        Raises:
+          DataError: a source failed or is empty; the task is named.
+        """
+        cfg = self._cfg
+        rows = [self._next_row() for _ in range(cfg.batch_size)]
+        self._count(rows)
+        batch = assemble(rows, cfg.batch_size, cfg.input_length, cfg.target_length, cfg.pack)
+        self._step += 1
+        if self._step % cfg.snapshot_period == 0:
+            taken = (self._step, self._encode())
+            with self._lock:
+                self._snapshots = [*self._snapshots, taken][-_KEPT_SNAPSHOTS:]
+        return batch
+
+    def _next_row(self) -> Row:
+        if not self._cfg.pack:
+            return [self._streams[self._sampler.draw()].next()]
+        for _ in range(self._packer.missing):
+            self._packer.add(self._streams[self._sampler.draw()].next())
+        return self._packer.take_row()
+
+    def _count(self, rows: list[Row]) -> None:
+        examples = [example for row in rows for example in row]
+        task_E = np.array([example.task_id for example in examples])
+        flags_E = np.array([example.flags for example in examples])
+        counts_ExC = np.stack(
+            [
+                np.ones_like(task_E),
+                np.array([len(example.inputs) for example in examples]),
+                np.array([len(example.targets) for example in examples]),
+                (flags_E & TRUNCATED_INPUTS) > 0,
+                (flags_E & TRUNCATED_TARGETS) > 0,
+                (flags_E & CUT_EOS) > 0,
+            ],
+            axis=1,
+        )
+        np.add.at(self._counts_KxC, task_E, counts_ExC)
+
+    def stats(self) -> dict[str, Any]:
+        """Counts over all batches produced so far, as JSON-able values.
+
+        `encoder_fill` and `decoder_fill` are shares of the row cells that hold a token, in [0, 1];
+        a task's are the cells its tokens take, so that they add up to the whole.
+        """
+        cfg, counts_KxC = self._cfg, self._counts_KxC.copy()
+        rows = self._step * cfg.batch_size
+        encoder_cells = max(1, rows * cfg.input_length)
+        decoder_cells = max(1, rows * cfg.target_length)
+        tasks = {}
+        for share, counts in zip(self._mixture.shares, counts_KxC.tolist(), strict=True):
+            entry: dict[str, Any] = dict(zip(_COUNTS, counts, strict=True))
+            entry["rate"], entry["share"] = share.rate, share.share
+            entry["encoder_fill"] = entry["input_tokens"] / encoder_cells
+            entry["decoder_fill"] = entry["target_tokens"] / decoder_cells
+            tasks[share.name] = entry
+        total = dict(zip(_COUNTS, counts_KxC.sum(axis=0).tolist(), strict=True))
+        return {
+            "mixture": self._mixture.name,
+            "split": cfg.split,
+            "packed": bool(cfg.pack),
+            "batches": self._step,
+            "rows": rows,
+            **total,
+            "encoder_fill": total["input_tokens"] / encoder_cells,
+            "decoder_fill": total["target_tokens"] / decoder_cells,
+            "examples_per_row": total["examples"] / max(1, rows),
+            "tasks": tasks,
+        }
+
+    def state_at(self, step: int) -> bytes:
+        """Returns the state after batch number `step` (0: before the first), for `restore`.
+
+        Args:
+          step: at most the number of batches produced. A step before the kept snapshots is
+            answered too, at the cost of a replay from the start.
+
+        Raises:
+          ValueError: that batch has not been produced.
+        """
+        if not 0 <= step <= self._step:
+            raise ValueError(f"state_at({step}): {self._step} batches have been produced")
+        with self._lock:
+            usable = [taken for taken in self._snapshots if taken[0] <= step]
+        taken_at, content = usable[-1] if usable else (0, b"")
+        return snapshot.join(snapshot.Header(self._identity, step, taken_at), content)
+
+    def restore(self, state: bytes) -> None:
+        """Continues where `state_at(step)` stood: the next batch is number `step` + 1.
+
+        Raises:
+          CheckpointError: the state is of another configuration, task list or library version, or
+            damaged. The message names each difference.
+        """
+        header, content = snapshot.split(state)
+        snapshot.check_identity(header.identity, self._identity)
+        self._reset()
+        if header.snapshot_step:
+            self._decode(content)
+            self._step = header.snapshot_step
+            self._snapshots = [(header.snapshot_step, content)]
+        for _ in range(header.step - header.snapshot_step):
+            next(self)
+
+    def _encode(self) -> bytes:
+        from flan_jax.data.stream import save_streams
+
+        pending = [example for stream in self._streams for example in stream.pending()]
+        files, saved = save_streams(self._streams)
+        return snapshot.to_bytes(
+            {
+                "sampler": np.int64(self._sampler.position),
+                "counts": self._counts_KxC,
+                "chunks": np.array([stream.chunks_read for stream in self._streams]),
+                "saved": np.array(saved, np.int64),
+                **{f"file/{name}": np.frombuffer(data, np.uint8) for name, data in files.items()},
+                **snapshot.examples_to_arrays("waiting", self._packer.waiting()),
+                **snapshot.examples_to_arrays("pending", pending),
+            }
+        )
+
+    def _decode(self, content: bytes) -> None:
+        from flan_jax.data.stream import load_streams
+
+        arrays = snapshot.from_bytes(content)
+        self._sampler.position = int(arrays["sampler"])
+        self._counts_KxC = arrays["counts"]
+        for example in snapshot.examples_from_arrays("waiting", arrays):
+            self._packer.add(example)
+        prefix = "file/"
+        files = {
+            name.removeprefix(prefix): array.tobytes()
+            for name, array in arrays.items()
+            if name.startswith(prefix)
+        }
+        load_streams(
+            self._streams,
+            files,
+            arrays["saved"].tolist(),
+            arrays["chunks"].tolist(),
+            snapshot.examples_from_arrays("pending", arrays),
+        )

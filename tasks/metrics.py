@@ -1,0 +1,82 @@
+"""Metrics over texts, as seqio metric functions: (targets, predictions) -> {name: percent}."""
+
+import functools
+import string
+from collections.abc import Sequence
+
+from flan_jax.errors import DataError
+
+_DELETE_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+def normalise(text: str) -> str:
+    """Lower-cases, deletes ASCII punctuation and collapses blanks; articles stay.
+
+    The exact-match normalisation of Tk-Instruct.
+
+    >>> normalise("  The answer,  please! ")
+    'the answer please'
+    """
+    return " ".join(text.lower().translate(_DELETE_PUNCTUATION).split())
+
+
+def exact_match(targets: Sequence[str], predictions: Sequence[str | None]) -> dict[str, float]:
+    """Share of predictions equal to their target, in percent. None never matches."""
+    hits = sum(
+        p is not None and p == t
+        for t, p in zip(*_paired(targets, predictions), strict=True)
+    )
+    return {"exact_match": 100.0 * hits / len(targets)}
+
+
+def extraction_failure_rate(
+    targets: Sequence[str], predictions: Sequence[str | None]
+) -> dict[str, float]:
+    """Share of predictions (None) in which no final answer was found, in percent."""
+    _paired(targets, predictions)
+    return {"extraction_failure_rate": 100.0 * sum(p is None for p in predictions) / len(targets)}
+
+
+def exact_match_any(
+    targets: Sequence[Sequence[str]], predictions: Sequence[str]
+) -> dict[str, float]:
+    """Share of predictions equal, after `normalise`, to any of their references, in percent."""
+    hits = [
+        float(any(normalise(prediction) == normalise(reference) for reference in references))
+        for references, prediction in zip(*_paired(targets, predictions), strict=True)
+    ]
+    return {"exact_match": _mean_percent(hits)}
+
+
+def rouge_l(targets: Sequence[Sequence[str]], predictions: Sequence[str]) -> dict[str, float]:
+    """Mean ROUGE-L F-measure in percent, the best over each row's references.
+
+    google rouge-score with the Porter stemmer; the mean is over rows and rounded to 4 decimals, as
+    in Tk-Instruct. Meant for English: rouge-score drops other scripts.
+    """
+    scorer = _rouge_scorer()
+    scores = [
+        max(scorer.score(reference, prediction)["rougeL"].fmeasure for reference in references)
+        for references, prediction in zip(*_paired(targets, predictions), strict=True)
+    ]
+    return {"rouge_l": _mean_percent(scores)}
+
+
+@functools.cache
+def _rouge_scorer():
+    # Imported here: rouge-score pulls in nltk, which a training run never needs.
+    from rouge_score import rouge_scorer
+
+    return rouge_scorer.RougeScorer(["rougeL"], use_stemmer=True)
+
+
+def _mean_percent(scores: Sequence[float]) -> float:
+    return round(100.0 * sum(scores) / len(scores), 4)
+
+
+def _paired(targets, predictions):
+    if not targets:
+        raise DataError("A metric was asked for over no rows; the evaluated split is empty.")
+    if len(targets) != len(predictions):
+        raise DataError(f"{len(targets)} targets but {len(predictions)} predictions.")
+    return targets, predictions

@@ -1,0 +1,148 @@
+"""Small pieces every text task shares: a source over columns in memory, features, registration."""
+
+import functools
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import seqio
+import tensorflow as tf
+
+from flan_jax.errors import ConfigError, DataError, NotFoundError, suggest
+from tasks.paths import Paths
+
+logger = logging.getLogger(__name__)
+
+Columns = Mapping[str, Any]
+
+
+class ColumnSource(seqio.DataSource):
+    """A seqio source over columns held in memory and loaded at first use.
+
+    Args:
+      name: how messages call the source.
+      load: split name -> {feature: sequence of the split's length}; called once per split.
+      splits: the split names `load` accepts.
+
+    The rows are shuffled as row numbers, so the state of the iterator holds integers, not texts.
+    """
+
+    def __init__(self, name: str, load: Callable[[str], Columns], splits: Sequence[str]):
+        super().__init__(splits=splits)
+        self.name = name
+        self._load = functools.cache(load)
+
+    @property
+    def supports_arbitrary_sharding(self) -> bool:
+        """False: seqio shards the examples instead."""
+        return False
+
+    def list_shards(self, split: str) -> Sequence[str]:
+        """One shard per split."""
+        return [split]
+
+    def columns(self, split: str) -> Columns:
+        """Returns the split's columns; DataError for an unknown or empty split."""
+        if split not in self.splits:
+            raise DataError(
+                f"{self.name} has no split {split!r}; it has {list(self.splits)}."
+                + suggest(split, self.splits)
+            )
+        columns = self._load(split)
+        if not len(next(iter(columns.values()))):
+            raise DataError(f"The split {split!r} of {self.name} is empty.")
+        return columns
+
+    def num_input_examples(self, split: str) -> int:
+        """Returns the number of rows of the split; reads the data when that was not done yet."""
+        return len(next(iter(self.columns(split).values())))
+
+    def get_dataset(
+        self,
+        split: str = "train",
+        shuffle: bool = True,
+        seed: int | None = None,
+        shard_info: seqio.ShardInfo | None = None,
+        *,
+        sequence_length: Mapping[str, int] | None = None,
+        use_cached: bool = False,
+        num_epochs: int | None = 1,
+    ) -> tf.data.Dataset:
+        """Returns the rows as a dataset of {feature: tensor}; with `shuffle`, all rows in one go."""
+        del sequence_length, use_cached, num_epochs
+        if shard_info is not None and shard_info.num_shards > 1:
+            raise ConfigError(f"{self.name} is one shard; shard the dataset instead of the source.")
+        columns = {key: tf.convert_to_tensor(value) for key, value in self.columns(split).items()}
+        rows = self.num_input_examples(split)
+        if not shuffle:
+            return tf.data.Dataset.from_tensor_slices(columns)
+        numbers = tf.data.Dataset.from_tensor_slices(tf.range(rows, dtype=tf.int64))
+        return numbers.shuffle(rows, seed=seed).map(
+            lambda row: {key: tf.gather(value, row) for key, value in columns.items()},
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+
+
+def vocabulary_from(paths: Paths) -> seqio.Vocabulary:
+    """Returns T5's vocabulary of the configured SentencePiece file, with 100 sentinel ids."""
+    return seqio.SentencePieceVocabulary(str(paths.resolve("sentencepiece_model")), extra_ids=100)
+
+
+def text_features(vocabulary: seqio.Vocabulary) -> dict[str, seqio.Feature]:
+    """Returns the features of a text-to-text task: int32 'inputs' and 'targets', each with EOS."""
+    return {
+        "inputs": seqio.Feature(vocabulary=vocabulary, add_eos=True),
+        "targets": seqio.Feature(vocabulary=vocabulary, add_eos=True),
+    }
+
+
+def add_text_task(
+    name: str,
+    source: seqio.DataSource,
+    preprocessors: Sequence[Callable[..., Any]],
+    *,
+    vocabulary: seqio.Vocabulary,
+    postprocess_fn: Callable[..., Any] | None = None,
+    metric_fns: Sequence[Callable[..., Any]] = (),
+) -> seqio.Task:
+    """Registers a seqio Task whose `preprocessors` end with text 'inputs' and 'targets'.
+
+    Tokenising and the end-of-sequence token are added here. In {'inputs': 'Q: 1+1?', 'targets':
+    '2'}, out int32 'inputs' and 'targets' of any length ending with the vocabulary's EOS id, and
+    the texts as 'inputs_pretokenized' and 'targets_pretokenized'; other features stay.
+
+    A task of the same name is replaced, so that `register()` can run again with other settings.
+    """
+    seqio.TaskRegistry.remove(name)
+    return seqio.TaskRegistry.add(
+        name,
+        source=source,
+        preprocessors=[
+            *preprocessors,
+            seqio.preprocessors.tokenize,
+            seqio.preprocessors.append_eos,
+        ],
+        output_features=text_features(vocabulary),
+        postprocess_fn=postprocess_fn,
+        metric_fns=list(metric_fns),
+    )
+
+
+def add_mixture(name: str, rates: Mapping[str, float]) -> seqio.Mixture:
+    """Registers a mixture of tasks by name -> rate, replacing one of the same name.
+
+    Raises:
+      ConfigError: no task.
+      NotFoundError: a task is not registered.
+    """
+    if not rates:
+        raise ConfigError(f"The mixture {name!r} has no tasks.")
+    known = set(seqio.TaskRegistry.names())
+    for task in rates:
+        if task not in known:
+            raise NotFoundError(
+                f"The mixture {name!r} names the task {task!r}, which is not registered."
+                + suggest(task, known)
+            )
+    seqio.MixtureRegistry.remove(name)
+    return seqio.MixtureRegistry.add(name, [(task, float(rate)) for task, rate in rates.items()])

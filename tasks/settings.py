@@ -1,0 +1,91 @@
+"""gin values of the real-data tasks.
+
+Light on purpose, like `tasks.paths`: the names must be known before a configuration is read, while
+the task modules, which import seqio, are loaded after it.
+"""
+
+import dataclasses
+
+import gin
+
+from flan_jax.errors import ConfigError
+
+
+@gin.configurable(module="tasks")
+@dataclasses.dataclass(frozen=True)
+class Cot:
+    """Chain-of-thought tasks (`tasks/cot.py`).
+
+    Attributes:
+      sets: names out of `tasks.cot.COT_SETS`, each of which must be present; None takes every set
+        whose file is present.
+      validation_rows: rows held out of each file, at most a tenth of it.
+      strict: stop at the first malformed row instead of reporting and skipping it.
+      template_seed: seed of the choice of template per row.
+      cap: largest weight of one set in the mixture `cot`, in rows; None weighs by rows.
+    """
+
+    sets: tuple[str, ...] | list[str] | None = None
+    validation_rows: int = 200
+    strict: bool = False
+    template_seed: int = 0
+    cap: int | None = None
+
+    def __post_init__(self):
+        _at_least(self, "validation_rows", 0)
+        if self.cap is not None:
+            _at_least(self, "cap", 1)
+
+
+@gin.configurable(module="tasks")
+@dataclasses.dataclass(frozen=True)
+class SuperNI:
+    """Super-NaturalInstructions tasks (`tasks/super_ni.py`).
+
+    Attributes:
+      split: folder under splits/ whose task lists are used; None trains on every file.
+      encoding: name out of `tasks.super_ni_encoding.ENCODINGS`, or 'mixed'.
+      allow_missing: go on, with a report, when the task lists name files that are not present.
+      strict: stop at a malformed file instead of reporting and skipping it where files are combined.
+      seed: seed of the choice of instances, of the reference, and of the 'mixed' encoding.
+      train_cap: training instances kept per task (Tk-Instruct: 100).
+      validation_rows: instances held out of each training task, at most a tenth of it.
+      eval_cap: first instances of each test task that are evaluated (Tk-Instruct: 100).
+    """
+
+    split: str | None = "default"
+    encoding: str = "def_pos_2"
+    allow_missing: bool = False
+    strict: bool = False
+    seed: int = 0
+    train_cap: int = 100
+    validation_rows: int = 10
+    eval_cap: int = 100
+
+    def __post_init__(self):
+        _at_least(self, "train_cap", 1)
+        _at_least(self, "validation_rows", 0)
+        _at_least(self, "eval_cap", 1)
+
+
+@gin.configurable(module="tasks")
+@dataclasses.dataclass(frozen=True)
+class CotSuperNI:
+    """The mixture of both (`tasks/real_data.py`): shares of examples, in any unit."""
+
+    cot_rate: float = 1.0
+    super_ni_rate: float = 1.0
+
+    def __post_init__(self):
+        for name in ("cot_rate", "super_ni_rate"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(
+                    f"tasks.CotSuperNI.{name} is {getattr(self, name)}; a rate must be above 0. "
+                    "To leave one side out, train on the mixture 'cot' or 'super_ni_all_train'."
+                )
+
+
+def _at_least(settings, name: str, least: int) -> None:
+    value = getattr(settings, name)
+    if value < least:
+        raise ConfigError(f"tasks.{type(settings).__name__}.{name} is {value}; at least {least}.")

@@ -1,0 +1,143 @@
+"""Decoding and scoring with a tiny T5: against Hugging Face, and against plain full passes."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from flan_jax import errors
+from flan_jax.decode import DecodeConfig, decode_batch, score_options
+
+
+@pytest.fixture(scope="module")
+def tiny(golden):
+    """(model, params, inputs int32 8x10) of the golden file."""
+    return golden.make_model(), golden.make_params(), golden.make_inputs()
+
+
+@functools.partial(jax.jit, static_argnums=(0, 4))
+def jitted(model, params, batch, key, config):
+    return decode_batch(model, params, batch, key, config)
+
+
+def decode(tiny, config, tokens_BxL=None, key=None, **features):
+    model, params, inputs_BxL = tiny
+    batch = {"encoder_input_tokens": inputs_BxL if tokens_BxL is None else tokens_BxL, **features}
+    return jax.tree.map(np.asarray, jitted(model, params, batch, key, config))
+
+
+def beam_config(golden, alpha, early_stopping):
+    return DecodeConfig(
+        method="beam",
+        beam_size=golden.BEAMS,
+        max_decode_length=golden.T,
+        length_penalty=alpha,
+        length_penalty_type="hf",
+        early_stopping=early_stopping,
+    )
+
+
+def check_against(tiny, golden, expected):
+    greedy = decode(tiny, DecodeConfig(max_decode_length=golden.T))
+    np.testing.assert_array_equal(greedy.tokens_BxKxT[:, 0], expected["greedy_tokens"])
+    for name, alpha, early_stopping in golden.BEAM_CASES:
+        found = decode(tiny, beam_config(golden, alpha, early_stopping))
+        np.testing.assert_array_equal(found.tokens_BxKxT, expected[f"{name}_tokens"], name)
+        np.testing.assert_allclose(
+            found.scores_BxK, expected[f"{name}_scores"], rtol=2e-5, err_msg=name
+        )
+
+
+def test_greedy_and_beam_equal_hugging_face_golden(tiny, golden):
+    expected = np.load(golden.PATH)
+    assert len({int((row == 0).argmax()) for row in expected["greedy_tokens"]}) > 3
+    check_against(tiny, golden, expected)
+
+
+@pytest.mark.parity
+def test_greedy_and_beam_equal_hugging_face_now(tiny, golden):
+    pytest.importorskip("transformers")
+    check_against(tiny, golden, golden.generate())
+
+
+def test_scores_equal_those_of_a_full_pass(tiny, golden):
+    model, params, tokens_BxL = tiny
+    config = DecodeConfig(method="sample", num_samples=3, max_decode_length=golden.T, top_k=5)
+    found = decode(tiny, config, key=jax.random.key(0))
+    scored = jax.jit(score_options, static_argnums=0)(
+        model, params, tokens_BxL, jnp.asarray(found.tokens_BxKxT)
+    )
+    # Scoring cannot tell a produced token 0 from padding, so rows with one are left out.
+    whole = scored.tokens_BxO == found.lengths_BxK
+    assert whole.mean() > 0.5
+    np.testing.assert_allclose(
+        found.scores_BxK[whole], scored.log_likelihood_BxO[whole], atol=2e-5
+    )
+    assert (np.diff(found.scores_BxK, axis=1) <= 0).all()
+
+
+def test_samples_do_not_depend_on_batch_padding_or_row_order(tiny, golden):
+    tokens_BxL = tiny[2]
+    config = DecodeConfig(method="sample", num_samples=2, max_decode_length=golden.T)
+    key = jax.random.key(3)
+    whole = decode(tiny, config, key=key)
+    assert (whole.tokens_BxKxT[:, 0] != whole.tokens_BxKxT[:, 1]).any()
+    order = np.array([5, 2, 7, 0])
+    padded = np.pad(tokens_BxL[order], ((0, 2), (0, 4)))
+    ids = np.concatenate([order, [90, 91]])
+    part = decode(tiny, config, padded, key=key, row_ids=ids)
+    np.testing.assert_array_equal(part.tokens_BxKxT[:4], whole.tokens_BxKxT[order])
+    np.testing.assert_allclose(part.scores_BxK[:4], whole.scores_BxK[order], atol=2e-5)
+    assert not part.tokens_BxKxT[4:].any() and not part.scores_BxK[4:].any()
+
+
+def test_num_return_and_length_of_the_targets(tiny):
+    config = DecodeConfig(method="beam", beam_size=3, num_return=2)
+    found = decode(tiny, config, decoder_target_tokens=jnp.zeros((8, 5), jnp.int32))
+    assert found.tokens_BxKxT.shape == (8, 2, 5)
+
+
+def test_missing_length_and_missing_key_are_errors(tiny):
+    with pytest.raises(errors.ConfigError, match="max_decode_length is None"):
+        decode(tiny, DecodeConfig())
+    with pytest.raises(errors.ConfigError, match="needs a PRNG key"):
+        decode(tiny, DecodeConfig(method="sample", max_decode_length=3))
+
+
+def test_option_scores_equal_score_batch_and_ignore_batch_and_padding(tiny):
+    model, params, tokens_BxL = tiny
+    rng = np.random.default_rng(0)
+    options_BxOxT = rng.integers(2, 24, (8, 3, 6)).astype(np.int32)
+    for option, length in enumerate((6, 2, 4)):
+        options_BxOxT[:, option, length - 1] = 1
+        options_BxOxT[:, option, length:] = 0
+    options_BxOxT[3, 1] = 0  # an option that is not there
+    score = jax.jit(score_options, static_argnums=0)
+    found = score(model, params, tokens_BxL, options_BxOxT)
+    assert found.log_likelihood_BxO.dtype == np.float32
+    np.testing.assert_array_equal(found.tokens_BxO[0], [6, 2, 4])
+    assert found.log_likelihood_BxO[3, 1] == 0 and found.tokens_BxO[3, 1] == 0
+
+    targets_BxT = options_BxOxT[:, 2]
+    batch = {
+        "encoder_input_tokens": tokens_BxL,
+        "decoder_target_tokens": targets_BxT,
+        "decoder_input_tokens": np.pad(targets_BxT, ((0, 0), (1, 0)))[:, :-1],
+        "decoder_loss_weights": (targets_BxT > 0).astype(np.int32),
+    }
+    log_likelihood_B, weight_B = jax.jit(model.score_batch)(params, batch)
+    np.testing.assert_allclose(found.log_likelihood_BxO[:, 2], log_likelihood_B, atol=2e-5)
+    np.testing.assert_array_equal(found.tokens_BxO[:, 2], weight_B)
+
+    wider = score(
+        model,
+        params,
+        np.pad(tokens_BxL[2:5], ((0, 1), (0, 5))),
+        np.pad(options_BxOxT[2:5], ((0, 1), (0, 1), (0, 3))),
+    )
+    np.testing.assert_allclose(
+        wider.log_likelihood_BxO[:3, :3], found.log_likelihood_BxO[2:5], atol=2e-5
+    )
+    assert not wider.log_likelihood_BxO[3].any() and np.isfinite(wider.log_likelihood_BxO).all()

@@ -1,0 +1,76 @@
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from flan_jax.checkpoint import Checkpointer, SaveCheckpointConfig
+from flan_jax.mesh import PjitPartitioner
+from tests.multi_host import job, worker
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+@pytest.mark.multi_host
+def test_two_processes_agree_with_one(tmp_path):
+    one = PjitPartitioner(devices=1)
+    state = jax.device_put(job.initial(), job.shardings(one))
+    with Checkpointer(tmp_path / "one", SaveCheckpointConfig(period=1)) as saver:
+        saver.save(0, state, b"", {}, force=True)
+
+    port = free_port()
+    command = [sys.executable, "-m", "tests.multi_host.worker"]
+    logs = [(tmp_path / f"log_{rank}").open("w+") for rank in range(worker.PROCESSES)]
+    workers = [
+        subprocess.Popen(
+            [*command, str(rank), str(port), str(tmp_path)],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=log,
+            stderr=log,
+        )
+        for rank, log in enumerate(logs)
+    ]
+    try:
+        codes = [process.wait(timeout=90) for process in workers]
+    finally:
+        for process in workers:
+            process.kill()
+            process.wait()
+    for log in logs:
+        log.seek(0)
+    assert codes == [0, 0], "\n".join(log.read()[-3000:] for log in logs)
+    for log in logs:
+        log.close()
+
+    results = [json.loads((tmp_path / f"result_{rank}.json").read_text()) for rank in range(2)]
+    first = results[0]
+    # Everything a process reports is global: the two say the same, to the bit.
+    assert first == results[1]
+    assert (first["devices"], first["local"], first["local_rows"]) == (4, 2, 4)
+    assert first["data_state"] == "rows"
+    assert "no checkpoint of step 99; it has 3" in first["error"]
+    assert "leaves some of the 2 processes without a device" in first["topology_error"]
+
+    batch = one.put_batch(job.host_batch())
+    losses, state = job.train(one, state, batch)
+    np.testing.assert_allclose(first["losses"], losses, rtol=1e-6)
+    np.testing.assert_allclose(first["restored_losses"], job.train(one, state, batch)[0], rtol=1e-6)
+
+    # What two processes wrote, one process reads to the bit.
+    with Checkpointer(tmp_path / "two") as saver:
+        restored = saver.restore(job.abstract(), job.shardings(one)).state
+    assert int(restored.step) == 3
+    for name, value in job.local(restored.params).items():
+        assert value.tobytes().hex() == first["params"][name]
