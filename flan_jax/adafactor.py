@@ -381,7 +381,7 @@ def clip_by_global_norm(grads: PyTree, threshold: float | None) -> PyTree:
     """
     if threshold is None:
         return grads
-    scale = threshold * jnp.minimum(1.0 / threshold, 1.0 / optax.global_norm(grads))
+    scale = threshold * jnp.minimum(1.0 / threshold, 1.0 / optax.tree.norm(grads))
     return jax.tree.map(lambda g: g * scale, grads)
 
 

@@ -1,6 +1,7 @@
 """`flan-jax COMMAND`: parses flags and calls one function. Standard library only until then."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -26,6 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     A FlanJaxError is the user's to mend: its message goes to stderr without a traceback, its
     exit code is that of its kind. Any other exception is ours and keeps its traceback.
     """
+    # TensorFlow only feeds data here; what it says about missing GPUs is noise.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         args = parse_args(sys.argv[1:] if argv is None else argv)
         return args.run(args) or 0

@@ -1,22 +1,31 @@
-"""Imports every module that registers a gin configurable. Nothing here imports TensorFlow."""
+"""Imports every module that registers a gin configurable. None of them imports TensorFlow."""
 
 import importlib
+
+from flan_jax import gin_utils
 
 MODULES = (
     "flan_jax.adafactor",
     "flan_jax.checkpoint",
     "flan_jax.data.config",
     "flan_jax.data.vocabularies",
-    "flan_jax.decode.api",
-    "flan_jax.evaluate",
-    "flan_jax.infer",
+    "flan_jax.decode.config",
     "flan_jax.mesh",
+    "flan_jax.models.config",
     "flan_jax.models.encoder_decoder",
     "flan_jax.models.t5",
-    "flan_jax.optim",
+    "flan_jax.optimizers",
     "flan_jax.schedules",
+    "flan_jax.sharding",
     "flan_jax.train",
+    "tasks.paths",
+    "tasks.settings",
 )
+
+# Read by task modules without a reference in gin files.
+CONSULTED = ("tasks.Cot", "tasks.CotSuperNI", "tasks.Paths", "tasks.SuperNI")
 
 for _module in MODULES:
     importlib.import_module(_module)
+for _name in CONSULTED:
+    gin_utils.mark_root(_name)

@@ -13,6 +13,7 @@ import tokenize
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from etils import epath
 from gin import config_parser
 
 from flan_jax.errors import ConfigError, nearest
@@ -231,8 +232,14 @@ def _location(statement: Any) -> Location:
     return Location(place.filename, place.line_num, place.line_content.strip())
 
 
+def _is_absolute(name: str) -> bool:
+    return os.path.isabs(name) or "://" in name
+
+
 def _shown(path: str) -> str:
     """The path as messages give it: relative where it lies below the working directory."""
+    if "://" in path:
+        return path
     relative = os.path.relpath(path)
     return path if relative.startswith(os.pardir) else relative
 
@@ -295,8 +302,7 @@ class _Reader:
         sources = (*sources, self._num_files)
         self._num_files += 1
         try:
-            with open(path, encoding="utf-8") as stream:
-                text = stream.read()
+            text = epath.Path(path).read_text()
             for statement in _read_text(text, Location(_shown(path))):
                 if isinstance(statement, config_parser.IncludeStatement):
                     where = _location(statement)
@@ -346,13 +352,14 @@ class _Reader:
             self.source.imports.append((statement.module, where))
 
     def _candidates(self, name: str, beside: str | None) -> list[str]:
-        if os.path.isabs(name):
+        if _is_absolute(name):
             return [name]
         folders = [*self._search_paths, *([] if beside is None else [beside])]
         return [os.path.normpath(os.path.join(folder, name)) for folder in folders]
 
     def _find(self, name: str, beside: str | None) -> str | None:
-        found = (path for path in self._candidates(name, beside) if os.path.isfile(path))
+        candidates = self._candidates(name, beside)
+        found = (path for path in candidates if epath.Path(path).is_file())
         return next(found, None)
 
     def _missing(self, name: str, asked_at: Location | None) -> Problem:
@@ -367,7 +374,7 @@ class _Reader:
         )
         options = same_name[:3] or nearest(name, known)
         tried = ", ".join(repr(folder or os.getcwd()) for folder in self._search_paths)
-        if os.path.isabs(name):
+        if _is_absolute(name):
             tried = repr(os.path.dirname(name))
         fix = f"name one of {', '.join(options)}" if options else "check the name"
         message = f"There is no gin file {name!r}. Looked in: {tried}."

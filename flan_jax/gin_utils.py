@@ -61,8 +61,8 @@ def parse(
     if checker.problems:
         raise ConfigError(_report(checker.problems))
     gin.clear_config()
+    # Not finalized: gin would ask for REQUIRED values of entry points that are not called.
     gin.parse_config(gin_render.bindings_text(checker))
-    gin.finalize()
     _effective = gin_render.effective_text(checker)
     return _effective
 

@@ -132,7 +132,7 @@ def train_step(
     params = optax.apply_updates(state.params, updates)
 
     loss = sums.loss / normalizer
-    grad_norm, update_norm = optax.global_norm(grads), optax.global_norm(updates)
+    grad_norm, update_norm = optax.tree.norm(grads), optax.tree.norm(updates)
     metrics = StepMetrics(
         sums=sums,
         loss=loss,
@@ -140,7 +140,7 @@ def train_step(
         normalizer=normalizer,
         learning_rate=jnp.asarray(tx.learning_rate_fn(state.step), jnp.float32),
         grad_norm=grad_norm,
-        param_norm=optax.global_norm(state.params),
+        param_norm=optax.tree.norm(state.params),
         update_norm=update_norm,
         encoder_tokens=_count_tokens(batch, "encoder_input_tokens"),
         decoder_tokens=_count_tokens(batch, "decoder_target_tokens"),

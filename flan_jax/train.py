@@ -20,7 +20,7 @@ import gin
 import jax
 
 from flan_jax import checkpoint as checkpoint_lib
-from flan_jax import flops, gin_utils, preemption, telemetry
+from flan_jax import flops, gin_utils, preemption, sharding, telemetry
 from flan_jax import state as state_lib
 from flan_jax import step as step_lib
 from flan_jax.checkpoint_files import check_writable
@@ -147,7 +147,7 @@ def train(
     abstract = state_lib.abstract_state(model, tx)
     axes = state_lib.state_logical_axes(abstract, logical_axes, model.optimizer_def)
     shardings = partitioner.shardings(abstract, axes)
-    say(partitioner.coverage_report(abstract, axes).table())
+    say(sharding.format_report(partitioner.coverage_report(abstract.params, axes.params)))
 
     # ------------------------------------------------------------------ restore
     # 1. the newest valid checkpoint of MODEL_DIR  2. INITIAL_CHECKPOINT_PATH  3. scratch.
@@ -181,7 +181,9 @@ def train(
 
     writer = None
     if jax.process_index() == 0:
-        pathlib.Path(model_dir, "config.gin").write_text(config_text, encoding="utf-8")
+        placed = sharding.format_report(partitioner.coverage_report(abstract, axes), long=True)
+        for name, text in (("config.gin", config_text), ("model-info.txt", placed)):
+            pathlib.Path(model_dir, name).write_text(text, encoding="utf-8")
         writer = telemetry.MetricsWriter(model_dir, tensorboard)
 
     def record(kind: str, step: int, values: Mapping[str, Any]) -> None:
@@ -281,9 +283,12 @@ def train(
         stats.add(host)
         if done % stats_period and done != total_steps:
             return float(host.loss_per_token)
-        values = stats.values(padded_tokens, step_flops, peak, jax.device_count())
-        values["loss"] = float(host.loss_per_token)
-        record("train", done, {**values, **step_lib.named_metrics(host, task_names)})
+        values = {
+            "loss": float(host.loss_per_token),
+            **step_lib.named_metrics(host, task_names),
+            **stats.values(padded_tokens, step_flops, peak, jax.device_count()),
+        }
+        record("train", done, values)
         remaining = (total_steps - done) * stats.step_s
         printer.status(telemetry.status_line(done, total_steps, values, remaining))
         stats.reset()

@@ -2,17 +2,17 @@ r"""Final answers: how targets state them and how they are read back from genera
 
 What is accepted after the last statement of an answer, by kind (case does not matter):
 
-| kind     | accepted                                            | becomes    |
-|----------|-----------------------------------------------------|------------|
-| number   | 42 · 1,234 · $3.50 · -7 · 12.0 · 50% · 1/2 · 3+4=7  | 42 · 1234 · 3.5 · -7 · 12 · 50 · 1/2 · 7 |
-| yes_no   | yes · no · true · false                             | yes · no · yes · no |
-| letter   | (C) · C · C. · c) · option C · (C) 12 km            | (C)        |
-| text     | the rest of the line                                | lower case, outer punctuation dropped |
+| kind     | accepted                                           | becomes                        |
+|----------|----------------------------------------------------|--------------------------------|
+| number   | 42 · 1,234 · $3.50 · -7 · 12.0 · 50% · 1/2 · 3+4=7 | plain: 42, 1234, 3.5, 12, 50   |
+| yes_no   | yes · no · true · false                            | yes, no, yes, no               |
+| letter   | (C) · C · C. · c) · option C · (C) 12 km           | (C)                            |
+| text     | the rest of the line                               | lower case, no outer punctuation |
 
 A statement of an answer is the word "answer" followed by "is", "must be", "should be", "would be",
 ":" or "=", with "therefore", "thus", "then" or "hence" in between: "So the answer is 4.", "Final
 answer: 4", "The answer must therefore be 4". Without one, a single line counts as the
-answer when it is short: twelve words where a bare answer was asked for, otherwise three, and none
+answer when it is short: thirty words where a bare answer was asked for, otherwise three, and none
 for kind text. Anything else is a failure (None), which `extraction_failure_rate` counts.
 """
 
@@ -37,7 +37,7 @@ _YES_NO = re.compile(r"\W*(yes|no|true|false)\b", re.IGNORECASE)
 # A bare "a" or "i" is a word, not an option, so bare letters must be capitals or carry a bracket,
 # and "A" or "I" must not open a sentence.
 _LETTER = re.compile(
-    r"\W*(?:option\s+|choice\s+)?"
+    r"\W*(?:(?i:option|choice)\s+)?"
     r"(?:\(\s*([A-Za-z])\s*\)|([A-Za-z])\)|([B-HJ-Z])\b(?!')|([AI])(?=\s*(?:$|[.,:;\n])))",
 )
 _OUTER_PUNCTUATION = " \t\n.,;:!?\"'()[]“”‘’`*"
@@ -59,7 +59,7 @@ def extract(text: str, kind: AnswerKind, bare: bool = False) -> str | None:
     if statements:
         return read(text[statements[-1].end() :])
     words = 0 if kind == "text" else 3
-    return read(text) if _is_short(text, 12 if bare else words) else None
+    return read(text) if _is_short(text, 30 if bare else words) else None
 
 
 def canonical(answer: str, kind: AnswerKind) -> str:

@@ -107,9 +107,7 @@ def read_file(path: pathlib.Path, strict: bool = False) -> CotFile:
     return CotFile(path, tuple(rows), tuple(skipped))
 
 
-def split_rows(
-    rows: Sequence[CotRow], validation_rows: int
-) -> tuple[list[CotRow], list[CotRow]]:
+def split_rows(rows: Sequence[CotRow], validation_rows: int) -> tuple[list[CotRow], list[CotRow]]:
     """Splits rows into (train, validation), the same way whatever their order.
 
     Questions are grouped by `question_key`, and the groups with the smallest hashes of their key

@@ -31,10 +31,10 @@ class Wording:
 
 
 def reasoned_set(name: str, group: str, seed: int) -> TemplateSet:
-    """Returns the ten templates of a set with the rationale, then the answer, as the target.
+    r"""Returns the ten templates of a set with the rationale, then the answer, as the target.
 
     In {'question': '1+1?', 'rationale': 'One more than 1 is 2.', 'answer': '2'}, out for instance
-    {'inputs': '1+1?\\nReason step by step before you answer.', 'targets': 'One more than 1 is 2. So
+    {'inputs': '1+1?\nReason step by step before you answer.', 'targets': 'One more than 1 is 2. So
     the answer is 2.'}. The endings rotate, starting at another one for each set.
     """
     offset = sum(name.encode("utf-8"))
@@ -46,10 +46,10 @@ def reasoned_set(name: str, group: str, seed: int) -> TemplateSet:
 
 
 def direct_set(name: str, group: str, seed: int) -> TemplateSet:
-    """Returns the ten templates of a set with nothing but the answer as the target.
+    r"""Returns the ten templates of a set with nothing but the answer as the target.
 
     In {'question': '1+1?', 'rationale': '...', 'answer': '2'}, out for instance {'inputs':
-    '1+1?\\nGive only the result.', 'targets': '2'}.
+    '1+1?\nGive only the result.', 'targets': '2'}.
     """
     templates = [
         Template(pattern, "{answer}", f"{name}_direct_{i}")
@@ -71,7 +71,7 @@ WORDINGS = {
             "Work through this problem and show each calculation.\n\n{question}",
             "Problem: {question}\nSolution with all steps:",
             "{question} Write down how you get there, then state the result.",
-            "Here is a word problem. Explain every step, then give the number asked for.\n{question}",
+            "Explain every step of this word problem, then give the number asked for.\n{question}",
             "A pupil asks you: {question}\nTalk the pupil through the solution.",
             "{question}\n\nFirst the calculation, then the final number.",
             "Solve carefully, one step at a time: {question}",
@@ -121,7 +121,7 @@ WORDINGS = {
     "letter": Wording(
         reasoned=(
             "{question}\nReason your way to the right letter.",
-            "Pick the correct option, and explain how you found it before you name it.\n\n{question}",
+            "Pick the correct option, but explain how you found it first.\n\n{question}",
             "{question}\n\nExplanation first, then the letter of your choice.",
             "Test question: {question}\nThink about the options one after another and conclude.",
             "Which option is right? Argue, then choose.\n{question}",
@@ -199,7 +199,7 @@ WORDINGS = {
     "passage": Wording(
         reasoned=(
             "{question}\nPoint to the part of the text that settles this, then answer.",
-            "Read the text and explain where the answer comes from before you give it.\n\n{question}",
+            "Read the text and explain where the answer comes from, then give it.\n\n{question}",
             "{question}\n\nEvidence first, answer last.",
             "Find the sentence that helps, say what it refers to, and answer.\n{question}",
             "{question}\nShow how the passage leads you to the answer.",

@@ -23,8 +23,7 @@ def normalise(text: str) -> str:
 def exact_match(targets: Sequence[str], predictions: Sequence[str | None]) -> dict[str, float]:
     """Share of predictions equal to their target, in percent. None never matches."""
     hits = sum(
-        p is not None and p == t
-        for t, p in zip(*_paired(targets, predictions), strict=True)
+        p is not None and p == t for t, p in zip(*_paired(targets, predictions), strict=True)
     )
     return {"exact_match": 100.0 * hits / len(targets)}
 

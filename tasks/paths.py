@@ -63,7 +63,9 @@ class Paths:
         wants_folder = name.endswith("_dir")
         if path.is_dir() != wants_folder:
             found, wanted = ("a file", "a folder") if wants_folder else ("a folder", "a file")
-            raise DataError(f"{origin} names {path}, which is {found}; {_MEANING[name]} is {wanted}.")
+            raise DataError(
+                f"{origin} names {path}, which is {found}; {_MEANING[name]} is {wanted}."
+            )
         return path
 
 

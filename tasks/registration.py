@@ -68,7 +68,7 @@ class ColumnSource(seqio.DataSource):
         use_cached: bool = False,
         num_epochs: int | None = 1,
     ) -> tf.data.Dataset:
-        """Returns the rows as a dataset of {feature: tensor}; with `shuffle`, all rows in one go."""
+        """Returns the rows as a dataset of {feature: tensor}; `shuffle` mixes all of them."""
         del sequence_length, use_cached, num_epochs
         if shard_info is not None and shard_info.num_shards > 1:
             raise ConfigError(f"{self.name} is one shard; shard the dataset instead of the source.")

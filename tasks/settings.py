@@ -8,7 +8,9 @@ import dataclasses
 
 import gin
 
+from flan_jax import gin_utils
 from flan_jax.errors import ConfigError
+from tasks.paths import Paths
 
 
 @gin.configurable(module="tasks")
@@ -46,7 +48,8 @@ class SuperNI:
       split: folder under splits/ whose task lists are used; None trains on every file.
       encoding: name out of `tasks.super_ni_encoding.ENCODINGS`, or 'mixed'.
       allow_missing: go on, with a report, when the task lists name files that are not present.
-      strict: stop at a malformed file instead of reporting and skipping it where files are combined.
+      strict: stop at a malformed file instead of reporting it and leaving it out where files are
+        combined.
       seed: seed of the choice of instances, of the reference, and of the 'mixed' encoding.
       train_cap: training instances kept per task (Tk-Instruct: 100).
       validation_rows: instances held out of each training task, at most a tenth of it.
@@ -89,3 +92,8 @@ def _at_least(settings, name: str, least: int) -> None:
     value = getattr(settings, name)
     if value < least:
         raise ConfigError(f"tasks.{type(settings).__name__}.{name} is {value}; at least {least}.")
+
+
+# register() of a task module reads these without any gin file referring to them.
+for _settings in (Paths, Cot, SuperNI, CotSuperNI):
+    gin_utils.mark_root(f"tasks.{_settings.__name__}")

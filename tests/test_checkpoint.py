@@ -29,7 +29,8 @@ from flan_jax.checkpoint import (
 from flan_jax.errors import CheckpointError, ConfigError, NotFoundError
 from flan_jax.mesh import PjitPartitioner
 
-ROOT = pathlib.Path(__file__).parents[1]
+HERE = pathlib.Path(__file__).parent
+PYTHONPATH = f"{HERE.parent}{os.pathsep}{HERE}"
 ONE_DEVICE = jax.sharding.SingleDeviceSharding(jax.devices()[0])
 EVERY_STEP = SaveCheckpointConfig(period=1, keep=3)
 
@@ -270,7 +271,7 @@ def test_manifest_without_checksums(tmp_path):
 SAVE_FOREVER = """
     import sys, itertools
     import jax.numpy as jnp
-    from tests.test_checkpoint import State, Checkpointer, EVERY_STEP
+    from test_checkpoint import State, Checkpointer, EVERY_STEP
     with Checkpointer(sys.argv[1], EVERY_STEP) as saver:
         for step in itertools.count(1):
             state = State(jnp.int32(step), {"w": jnp.full((1 << 21,), step, jnp.float32)}, ())
@@ -279,7 +280,7 @@ SAVE_FOREVER = """
 
 
 def test_kill_during_a_save_leaves_the_previous_checkpoint(tmp_path, said):
-    env = os.environ | {"PYTHONPATH": str(ROOT), "XLA_FLAGS": ""}
+    env = os.environ | {"PYTHONPATH": PYTHONPATH, "XLA_FLAGS": ""}
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(SAVE_FOREVER), str(tmp_path)], env=env
     )

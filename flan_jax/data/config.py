@@ -37,6 +37,10 @@ class DatasetConfig:
         better and costs more host time; an example waits at most this many rows.
       snapshot_period: batches between snapshots of the stream. A resumed run replays at most this
         many batches where the source can be snapshot, and all of them where it cannot.
+      in_memory: tokenise the whole split once at the start and keep the tokens (8 bytes a token
+        at most) on the host. Reading an example then costs about a hundredth, and resuming needs
+        no snapshot. For splits of up to some 100,000 rows; preprocessing steps that draw at random
+        keep their first draw, as with seqio's cache.
       strict: a truncated target or an example with no target tokens is an error instead of a count.
 
     Raises:
@@ -54,6 +58,7 @@ class DatasetConfig:
     module: str | Sequence[str] | None = None
     packing_window: int = 256
     snapshot_period: int = 200
+    in_memory: bool = False
     strict: bool = False
 
     def __post_init__(self):
@@ -112,6 +117,7 @@ class DatasetConfig:
             "seed": self.seed,
             "use_cached": bool(self.use_cached),
             "pack": bool(self.pack),
+            "in_memory": bool(self.in_memory),
             "packing_window": self.packing_window if self.pack else None,
         }
 
@@ -128,9 +134,7 @@ def derive_seed(seed: int, *names: str | int) -> int:
 
 def _check_positive(field: str, value: Any, meaning: str) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
-        raise ConfigError(
-            f"DatasetConfig.{field} must be {meaning}, at least 1, found {value!r}."
-        )
+        raise ConfigError(f"DatasetConfig.{field} must be {meaning}, at least 1, found {value!r}.")
 
 
 def _check_lengths(lengths: Any) -> None:

@@ -71,10 +71,11 @@ class TrainIterator:
         self._reset()
 
     def _reset(self) -> None:
-        from flan_jax.data.stream import TaskStream
+        from flan_jax.data import stream
 
         cfg, shares = self._cfg, self._mixture.shares
-        self._streams = [TaskStream(share.task, i, cfg) for i, share in enumerate(shares)]
+        kind = stream.MemoryStream if cfg.in_memory else stream.TaskStream
+        self._streams = [kind(share.task, i, cfg) for i, share in enumerate(shares)]
         self._sampler = Sampler(
             [share.share for share in shares], derive_seed(cfg.seed or 0, "mixture")
         )
@@ -223,7 +224,7 @@ class TrainIterator:
             {
                 "sampler": np.int64(self._sampler.position),
                 "counts": self._counts_KxC,
-                "chunks": np.array([stream.chunks_read for stream in self._streams]),
+                "positions": np.array([stream.position for stream in self._streams]),
                 "saved": np.array(saved, np.int64),
                 **{f"file/{name}": np.frombuffer(data, np.uint8) for name, data in files.items()},
                 **snapshot.examples_to_arrays("waiting", self._packer.waiting()),
@@ -249,6 +250,6 @@ class TrainIterator:
             self._streams,
             files,
             arrays["saved"].tolist(),
-            arrays["chunks"].tolist(),
+            arrays["positions"].tolist(),
             snapshot.examples_from_arrays("pending", arrays),
         )

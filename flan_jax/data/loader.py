@@ -6,7 +6,6 @@ import time
 from typing import Any, Protocol
 
 
-
 class Stream(Protocol):
     """What the loader needs of a `TrainIterator`."""
 

@@ -45,63 +45,59 @@ class Packer:
           target_length: decoder tokens a row.
           window: examples in the pool when a row is filled.
         """
-        self._capacity = np.array([input_length, target_length], np.float64)
-        # Lengths relative to the row; a free slot is longer than any row, so it never fits.
-        self._size_2xW = np.full((2, window), np.inf)
-        self._arrival_W = np.full(window, np.iinfo(np.int64).max)
-        self._slots: list[Example | None] = [None] * window
-        self._free = list(range(window - 1, -1, -1))
-        self._count = 0
+        self._capacity = (input_length, target_length)
+        self._window = window
+        # Both in order of arrival.
+        self._pool: list[Example] = []
+        self._size_2xW = np.zeros((2, window), np.int64)
 
     @property
     def missing(self) -> int:
         """Examples to add before the pool is full."""
-        return len(self._free)
+        return self._window - len(self._pool)
 
     def add(self, example: Example) -> None:
         """Puts an example, no longer than a row, into the pool."""
-        slot = self._free.pop()
-        self._slots[slot] = example
-        self._size_2xW[0, slot] = len(example.inputs) / self._capacity[0]
-        self._size_2xW[1, slot] = len(example.targets) / self._capacity[1]
-        self._arrival_W[slot] = self._count
-        self._count += 1
+        self._size_2xW[:, len(self._pool)] = len(example.inputs), len(example.targets)
+        self._pool.append(example)
 
     def waiting(self) -> list[Example]:
         """Returns the pool, oldest first; adding these to an empty packer gives its state."""
-        order = np.argsort(self._arrival_W, kind="stable")
-        return [example for slot in order if (example := self._slots[slot]) is not None]
+        return list(self._pool)
 
     def take_row(self) -> Row:
         """Removes and returns the examples of the next row; the pool must not be empty."""
-        size_2xW = self._size_2xW
-        filled_W = np.isfinite(size_2xW[0])
-        weight_2x1 = size_2xW[:, filled_W].mean(axis=1, keepdims=True)
-        room_2x1 = np.ones((2, 1))
-        row = []
-        slot = int(self._arrival_W.argmin())
+        count = len(self._pool)
+        inputs_C, targets_C = self._size_2xW[:, :count]
+        input_weight = float(inputs_C.mean()) / self._capacity[0] ** 3
+        target_weight = float(targets_C.mean()) / self._capacity[1] ** 3
+        input_room = self._capacity[0] - int(inputs_C[0])
+        target_room = self._capacity[1] - int(targets_C[0])
+        taken = [0]
+        place_C = np.arange(1, count)
+        inputs_C, targets_C = inputs_C[1:], targets_C[1:]
         while True:
-            room_2x1 -= size_2xW[:, slot : slot + 1]
-            row.append(self._remove(slot))
-            left_2xW = room_2x1 - size_2xW
-            # Lengths are multiples of 1/capacity; the tolerance covers their rounding.
-            fits = np.flatnonzero(left_2xW.min(axis=0) >= -1e-9)
-            if not fits.size:
-                return row
-            # Slot numbers depend on history, arrival does not: ties go to the oldest.
-            left_2xF = left_2xW[:, fits]
-            cost_F = (weight_2x1 * left_2xF * left_2xF).sum(axis=0).round(12)
-            best = fits[cost_F == cost_F.min()]
-            slot = int(best[self._arrival_W[best].argmin()])
+            # Room only shrinks, so what does not fit now is out for the rest of the row.
+            fits_C = (inputs_C <= input_room) & (targets_C <= target_room)
+            place_C, inputs_C, targets_C = place_C[fits_C], inputs_C[fits_C], targets_C[fits_C]
+            if not len(place_C):
+                break
+            input_left_C, target_left_C = input_room - inputs_C, target_room - targets_C
+            cost_C = input_weight * input_left_C**2 + target_weight * target_left_C**2
+            best = int(cost_C.argmin())  # The oldest of equals, since order is arrival.
+            taken.append(int(place_C[best]))
+            input_room, target_room = int(input_left_C[best]), int(target_left_C[best])
+            inputs_C[best] = self._capacity[0] + 1  # A copy by now: taken once only.
+        row = [self._pool[place] for place in taken]
+        self._drop(taken)
+        return row
 
-    def _remove(self, slot: int) -> Example:
-        example = self._slots[slot]
-        assert example is not None
-        self._slots[slot] = None
-        self._size_2xW[:, slot] = np.inf
-        self._arrival_W[slot] = np.iinfo(np.int64).max
-        self._free.append(slot)
-        return example
+    def _drop(self, places: list[int]) -> None:
+        keep_C = np.ones(len(self._pool), bool)
+        keep_C[places] = False
+        kept_2xC = self._size_2xW[:, : len(self._pool)][:, keep_C]
+        self._size_2xW[:, : kept_2xC.shape[1]] = kept_2xC
+        self._pool = [self._pool[place] for place in np.flatnonzero(keep_C).tolist()]
 
 
 def assemble(

@@ -47,7 +47,9 @@ class Header:
 
 def join(header: Header, content: bytes) -> bytes:
     """Returns the saved state: the header as one JSON line, then the snapshot."""
-    return json.dumps({"version": _VERSION, **dataclasses.asdict(header)}).encode() + b"\n" + content
+    return (
+        json.dumps({"version": _VERSION, **dataclasses.asdict(header)}).encode() + b"\n" + content
+    )
 
 
 def split(state: bytes) -> tuple[Header, bytes]:

@@ -167,7 +167,7 @@ class EncoderDecoderModel:
 
         Args:
             params: parameter tree.
-            batch: only `encoder_input_tokens` is read.
+            batch: `encoder_input_tokens`, and what `flan_jax.decode.api.decode_batch` adds to it.
             key: for sampling; None with the methods that draw nothing.
             decode_config: a `decode.DecodeConfig`.
 

@@ -28,8 +28,9 @@ class DecodeCache:
     """What decoding keeps between steps; a pytree, made by `Transformer.init_cache`.
 
     Attributes:
-        self_attention: keys and values of decoded positions, the only part a step changes. With
-            scanned layers a pair of NxBxHxMxK arrays, else one pair of BxHxMxK for each layer.
+        self_attention: keys and values of decoded positions, the only part that a step changes and
+            that differs between hypotheses of one input. With scanned layers a pair of NxBxHxMxK
+            arrays, else one pair of BxHxMxK for each layer.
         cross_attention: keys and values of the encoder output, likewise, with L for M.
         source_mask_BxL: True where the encoder token is not padding.
         batch_axis: axis of the batch in every leaf of the two attention parts: 1 with scanned
@@ -40,19 +41,6 @@ class DecodeCache:
     cross_attention: Any
     source_mask_BxL: jax.Array
     batch_axis: int = struct.field(pytree_node=False)
-
-    def gather(self, rows_B: jax.Array) -> "DecodeCache":
-        """Row b becomes row `rows_B[b]`: reorders the hypotheses of beam search.
-
-        Only self-attention is moved: a hypothesis never leaves its input, so cross-attention of
-        the source and the target row are equal.
-        """
-        return self.replace(
-            self_attention=jax.tree.map(
-                lambda x: jnp.take(x, rows_B, axis=self.batch_axis, mode="clip"),
-                self.self_attention,
-            )
-        )
 
     def repeat(self, times: int) -> "DecodeCache":
         """Repeats each row `times` times in place: 0, 0, 1, 1, ... for two hypotheses a row."""

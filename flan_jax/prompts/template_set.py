@@ -43,7 +43,9 @@ class TemplateSet:
         self.choice = choice
         self.seed = seed
         if choice not in ("hash", "rotate"):
-            raise ConfigError(f"Template set {name!r}: choice={choice!r} is not 'hash' or 'rotate'.")
+            raise ConfigError(
+                f"Template set {name!r}: choice={choice!r} is not 'hash' or 'rotate'."
+            )
         if not self.templates:
             raise ConfigError(f"Template set {name!r} has no templates.")
         seen: dict[tuple[str, str], Template] = {}

@@ -30,5 +30,7 @@ def lost_characters(text: str, vocabulary: TextVocabulary) -> tuple[str, ...]:
     if "  " in text:
         probes.append("  ")
     return tuple(
-        probe for probe in probes if vocabulary.decode(vocabulary.encode(f"a{probe}a")) != f"a{probe}a"
+        probe
+        for probe in probes
+        if vocabulary.decode(vocabulary.encode(f"a{probe}a")) != f"a{probe}a"
     )

@@ -122,10 +122,11 @@ def hugging_face_model(params: dict):
         num_heads=2,
         dropout_rate=0.0,
         feed_forward_proj="gated-gelu",
-        tie_word_embeddings=False,
+        tie_word_embeddings=False,  # logits not scaled; since version 5 it no longer unties
         decoder_start_token_id=0,
     )
     model = transformers.T5ForConditionalGeneration(config).eval()
+    model.lm_head = torch.nn.Linear(16, VOCAB, bias=False)
     model.load_state_dict(state, strict=True)
     return model
 

@@ -6,14 +6,18 @@ import subprocess
 import sys
 
 import jax
+import multi_host_job as job
 import numpy as np
 import pytest
 
 from flan_jax.checkpoint import Checkpointer, SaveCheckpointConfig
 from flan_jax.mesh import PjitPartitioner
-from tests.multi_host import job, worker
 
-ROOT = pathlib.Path(__file__).parents[2]
+HERE = pathlib.Path(__file__).parent
+ENV = os.environ | {
+    "PYTHONPATH": str(HERE.parents[1]),
+    "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+}
 
 
 def free_port() -> int:
@@ -30,13 +34,12 @@ def test_two_processes_agree_with_one(tmp_path):
         saver.save(0, state, b"", {}, force=True)
 
     port = free_port()
-    command = [sys.executable, "-m", "tests.multi_host.worker"]
-    logs = [(tmp_path / f"log_{rank}").open("w+") for rank in range(worker.PROCESSES)]
+    command = [sys.executable, str(HERE / "multi_host_worker.py")]
+    logs = [(tmp_path / f"log_{rank}").open("w+") for rank in range(2)]
     workers = [
         subprocess.Popen(
             [*command, str(rank), str(port), str(tmp_path)],
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env=ENV,
             stdout=log,
             stderr=log,
         )

@@ -1,20 +1,17 @@
-"""One process of the multi-host test: worker.py RANK PORT WORK_DIR."""
+"""One process of the multi-host test: RANK PORT WORK_DIR; the device count is in XLA_FLAGS."""
 
 import json
-import os
 import pathlib
 import sys
 
-PROCESSES, DEVICES = 2, 2
-os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={DEVICES}"
-os.environ["JAX_PLATFORMS"] = "cpu"
-
 import jax
+import multi_host_job as job
 
 from flan_jax.checkpoint import Checkpointer, SaveCheckpointConfig, restore_params
 from flan_jax.errors import CheckpointError, TopologyError
 from flan_jax.mesh import PjitPartitioner
-from tests.multi_host import job
+
+PROCESSES = 2
 
 
 def main() -> None:

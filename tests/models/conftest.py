@@ -1,0 +1,74 @@
+"""Fixtures: a tiny configuration, a batch with padding, and models made once."""
+
+import functools
+import importlib.util
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from flan_jax.models.t5 import T5Config, Transformer
+
+TINY = T5Config(
+    vocab_size=48,
+    emb_dim=16,
+    num_heads=3,
+    num_encoder_layers=2,
+    num_decoder_layers=3,
+    head_dim=4,
+    mlp_dim=24,
+    mlp_activations=("gelu", "linear"),
+    dropout_rate=0.0,
+    scan_layers=False,
+)
+
+
+@pytest.fixture
+def tiny() -> T5Config:
+    """Two encoder and three decoder layers, gated, untied, unscanned."""
+    return TINY
+
+
+@pytest.fixture
+def batch() -> dict[str, np.ndarray]:
+    """Three rows of different lengths: encoder tokens 3x9, decoder tokens 3x6, padded with 0."""
+    rng = np.random.default_rng(7)
+    inputs = rng.integers(2, 48, (3, 9)).astype(np.int32)
+    targets = rng.integers(2, 48, (3, 6)).astype(np.int32)
+    for row, (inputs_length, targets_length) in enumerate(((9, 6), (4, 3), (7, 5))):
+        inputs[row, inputs_length:] = 0
+        targets[row, targets_length:] = 0
+    return {
+        "encoder_input_tokens": inputs,
+        "decoder_input_tokens": np.pad(targets, ((0, 0), (1, 0)))[:, :-1],
+        "decoder_target_tokens": targets,
+    }
+
+
+@functools.cache
+def _init(config: T5Config) -> dict:
+    tokens = jnp.ones((1, 2), jnp.int32)
+    model = Transformer(config)
+    init = jax.jit(functools.partial(model.init, enable_dropout=False))
+    params = nn.meta.unbox(init(jax.random.key(1), tokens, tokens, tokens))["params"]
+    # Relative bias and norm scales far from their quiet start, so that errors in them show.
+    return jax.tree.map(lambda x: x + 0.1 * jnp.cos(jnp.arange(x.size)).reshape(x.shape), params)
+
+
+@pytest.fixture
+def make():
+    """`make(config) -> (model, params)`; parameters of a configuration are made once."""
+    return lambda config: (Transformer(config), _init(config))
+
+
+@pytest.fixture(scope="session")
+def t5_golden():
+    """The module tests/golden/make_t5_golden.py."""
+    path = pathlib.Path(__file__).parents[1] / "golden" / "make_t5_golden.py"
+    spec = importlib.util.spec_from_file_location("make_t5_golden", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,64 @@
+"""Our T5 against T5X's own logits for a checkpoint that T5X wrote."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from flax import linen as nn
+from t5x_reader import read_params
+
+from flan_jax.models.scan import to_scanned
+from flan_jax.models.t5 import T5Config, Transformer
+
+CONFIG = T5Config(
+    vocab_size=384,
+    emb_dim=128,
+    num_heads=8,
+    num_encoder_layers=2,
+    num_decoder_layers=2,
+    head_dim=16,
+    mlp_dim=256,
+    mlp_activations=("gelu", "linear"),
+    dropout_rate=0.0,
+    scan_layers=False,
+)
+
+
+@pytest.fixture
+def checkpoint(shared_data):
+    folder = shared_data / "t5x_checkpoint"
+    with np.load(folder / "reference_logits.npz") as file:
+        return read_params(folder / "legacy" / "checkpoint_20"), dict(file)
+
+
+def test_tree_and_shapes_are_those_of_t5x(checkpoint):
+    params, _ = checkpoint
+    tokens = jax.ShapeDtypeStruct((1, 2), np.int32)
+    abstract = jax.eval_shape(
+        lambda key, x: Transformer(CONFIG).init(key, x, x, x, enable_dropout=False),
+        jax.random.key(0),
+        tokens,
+    )
+    shapes = jax.tree.map(lambda x: x.shape, nn.meta.unbox(abstract)["params"])
+    assert shapes == jax.tree.map(lambda x: x.shape, params)
+
+
+@pytest.mark.parametrize("scan_layers", [False, True])
+@pytest.mark.parametrize("packed", [False, True])
+def test_logits_equal_those_of_t5x(checkpoint, packed, scan_layers):
+    params, arrays = checkpoint
+    config = dataclasses.replace(CONFIG, scan_layers=scan_layers)
+    if scan_layers:
+        params = to_scanned(params)
+    names = ("encoder_segment_ids", "decoder_segment_ids", "encoder_positions", "decoder_positions")
+    logits = Transformer(config).apply(
+        {"params": params},
+        arrays["packed_encoder_input_tokens" if packed else "encoder_input_tokens"],
+        arrays["decoder_input_tokens"],
+        arrays["decoder_target_tokens"],
+        **({name: arrays[name] for name in names} if packed else {}),
+        enable_dropout=False,
+    )
+    expected = arrays["packed_logits" if packed else "logits"]
+    np.testing.assert_allclose(logits, expected, atol=1e-4, rtol=0)

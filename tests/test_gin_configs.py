@@ -1,0 +1,110 @@
+"""Every shipped gin file keeps the strict rules, and the models it describes can be built."""
+
+import pathlib
+
+import gin
+import jax
+import pytest
+
+from flan_jax import gin_check, gin_source, gin_utils
+from flan_jax.models import sizes
+
+ROOT = pathlib.Path(__file__).parents[1] / "gin_configs"
+MODELS = sorted(path.stem for path in (ROOT / "models").glob("*.gin"))
+RUNS = sorted(path.name for path in (ROOT / "runs").glob("*.gin"))
+TOPOLOGIES = sorted(path.name for path in (ROOT / "topologies").glob("*.gin"))
+
+# Stand-ins for what only a user can give.
+GIVEN = {
+    "MODEL_DIR": "'/tmp/run'",
+    "MIXTURE_OR_TASK_NAME": "'a_task'",
+    "MIXTURE_OR_TASK_MODULE": "'a_module'",
+    "TASK_FEATURE_LENGTHS": "{'inputs': 16, 'targets': 8}",
+    "TRAIN_STEPS": "2",
+    "INITIAL_CHECKPOINT_PATH": "'/tmp/checkpoint_1'",
+    "CHECKPOINT_PATH": "'/tmp/checkpoint_1'",
+    "INFER_OUTPUT_DIR": "'/tmp/out'",
+    "DROPOUT_RATE": "0.1",
+}
+
+
+@pytest.fixture(autouse=True)
+def nothing_left():
+    yield
+    gin_utils.clear()
+
+
+def parse_run(*files):
+    """Parses a run with stand-ins, and a small model where the files name none."""
+    read = gin_source.read(files)
+    assert not read.problems
+    bindings = {each.written_key: each.value for each in read.bindings}
+    files = list(files) if "MODEL" in bindings else ["models/tiny.gin", *files]
+    given = [
+        f"{name} = {value}"
+        for name, value in GIVEN.items()
+        if repr(bindings.get(name)) == f"%{gin_source.REQUIRED}"
+    ]
+    keys = [each.written_key for each in read.bindings]
+    (entry, *_) = [name for name in gin_check.ENTRY_POINTS if any(name in key for key in keys)]
+    return gin_utils.parse(files, given, entry=entry)
+
+
+def test_there_are_files_of_each_kind():
+    assert MODELS and RUNS and TOPOLOGIES
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_model_files_have_the_published_shapes(name):
+    gin_utils.parse([f"models/{name}.gin"], entry="%MODEL")
+    config = gin.get_configurable("network.T5Config")()
+    assert config.scan_layers
+    if name not in sizes.SIZES:
+        assert name == "tiny"
+        return
+    expected = sizes.t5_config(name, dtype="bfloat16", dropout_rate=0.1)
+    assert config == expected
+
+
+@pytest.mark.parametrize("name", ["t5_1_0_small", "t5_1_1_xxl", "byt5_small", "tiny"])
+def test_models_can_be_built(name):
+    gin_utils.parse([f"models/{name}.gin"], entry="%MODEL")
+    model = gin_utils.macro_value("MODEL")
+    leaves = jax.tree.leaves(model.abstract_params())
+    count = sum(leaf.size for leaf in leaves)
+    assert count == sizes.count_params(model.config)
+    assert name != "tiny" or 1.0e6 < count < 1.6e6
+    assert type(model.optimizer_def).__name__ == "Adafactor"
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_run_files_are_complete_and_their_text_parses_again(name, tmp_path):
+    text = parse_run(f"runs/{name}")
+    (tmp_path / "config.gin").write_text(text)
+    assert parse_run(str(tmp_path / "config.gin")) == text
+
+
+@pytest.mark.parametrize("name", TOPOLOGIES)
+def test_topology_files_go_on_top_of_a_run(name):
+    text = parse_run("runs/finetune.gin", f"topologies/{name}")
+    for each in gin_source.read([f"topologies/{name}"]).bindings:
+        assert f"{each.written_key} = {each.value!r}\n" in text
+
+
+def test_a_shipped_run_refuses_what_a_newcomer_may_mistype():
+    with pytest.raises(gin_utils.ConfigError) as caught:
+        gin_utils.parse(
+            ["models/tiny.gin", "runs/finetune.gin"],
+            ["TRAIN_STEP = 10", "DatasetConfig.sed = 1", "MODEL_DIR = '/tmp/run'"],
+        )
+    text = str(caught.value)
+    assert "'TRAIN_STEP' is never used" in text and "'TRAIN_STEPS'" in text
+    assert "no parameter 'sed'" in text and "'seed'" in text
+
+
+def test_a_run_says_all_it_still_needs():
+    with pytest.raises(gin_utils.ConfigError) as caught:
+        gin_utils.parse(["models/tiny.gin", "runs/finetune.gin"])
+    for name in ("MODEL_DIR", "MIXTURE_OR_TASK_NAME", "TASK_FEATURE_LENGTHS", "TRAIN_STEPS"):
+        assert f"{name} is required and not given" in str(caught.value)
+    assert "finetune.gin:" in str(caught.value)
