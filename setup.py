@@ -36,6 +36,7 @@ INSTALL_REQUIRES = [
     "sentencepiece>=0.2.0,<0.3",
     "numpy>=2.0,<3",
     "etils[epath]>=1.9,<2",
+    "matplotlib>=3.9,<4",
     "packaging>=24.0,<28",
     "sacrebleu>=2.5,<3",
     "rouge-score>=0.1.2,<0.2",

@@ -1,6 +1,7 @@
 """`flan-jax COMMAND`: parses flags and calls one function. Standard library only until then."""
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -116,33 +117,38 @@ def _build() -> tuple[_Parser, dict[str, _Parser]]:
 
     made = command("eval", _eval, "Evaluate a checkpoint on the tasks of its run, or on others.")
     _model_dir_argument(made)
-    made.add_argument("--checkpoint", metavar="PATH", help="same as --gin.CHECKPOINT_PATH")
+    made.add_argument("--checkpoint", metavar="DIR", help="same as --gin.CHECKPOINT_PATH")
     _gin_arguments(made)
 
     made = command("infer", _infer, "Write what a checkpoint answers to prompts.")
     _model_dir_argument(made)
-    made.add_argument("--checkpoint", metavar="PATH", help="same as --gin.CHECKPOINT_PATH")
-    made.add_argument(
-        "--prompts", metavar="FILE", help="one prompt a line, or JSONL with `inputs`; - is stdin"
-    )
+    made.add_argument("--checkpoint", metavar="DIR", help="same as --gin.CHECKPOINT_PATH")
+    made.add_argument("--prompts", metavar="FILE", help="one prompt a line, or JSONL; - is stdin")
     made.add_argument("--output", metavar="FILE", help="JSONL with scores; stdout by default")
     made.add_argument("--interactive", action="store_true", help="ask for prompts, one by one")
     _gin_arguments(made)
 
     made = command("logits", _logits, "Write a model's float32 logits for given token arrays.")
-    made.add_argument("--checkpoint", metavar="PATH", required=True)
+    made.add_argument("--checkpoint", metavar="DIR", required=True)
     made.add_argument(
         "--batch", metavar="NPZ", required=True, help="int32 arrays under T5X feature names"
     )
     made.add_argument("--output", metavar="NPZ", required=True)
     _gin_arguments(made)
 
+    made = command("scaling", _scaling, "Train once per number of tasks, plot unseen accuracy.")
+    made.add_argument("--model_dir", metavar="DIR", help="same as --gin.MODEL_DIR")
+    _gin_arguments(made)
+
     made = command("inspect", _inspect, "Show a task or mixture: sizes, rates, lengths, samples.")
     made.add_argument("name", metavar="NAME", help="a seqio task or mixture")
     made.add_argument("--module", metavar="MODULE", help="imported first, to register the name")
-    made.add_argument("--split", default="train")
-    made.add_argument("--num_samples", type=int, default=3)
-    made.add_argument("--output", metavar="FILE", help="also write the report as an HTML page")
+    made.add_argument("--split", default="train", help="default: train")
+    made.add_argument("--num_samples", type=int, default=3, help="shown per task; default: 3")
+    made.add_argument("--input_length", type=int, default=512, help="tokens; default: 512")
+    made.add_argument("--target_length", type=int, default=128, help="tokens; default: 128")
+    made.add_argument("--batch_size", type=int, default=128, help="rows; default: 128")
+    made.add_argument("--output", metavar="FILE", help="also write all figures as JSON")
     _gin_arguments(made)
 
     made = command("report", _report, "Write one HTML page about a run.")
@@ -190,17 +196,17 @@ def _model_dir_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
-    from flan_jax import gin_utils
-
-    gin_utils.parse(
-        _files(args), _bindings(args, MODEL_DIR=args.model_dir), _search_paths(args), _TRAIN
-    )
+    _parse(args, "train_script.train", _files(args), MODEL_DIR=args.model_dir)
     from flan_jax import train
 
     train.train(allow_config_change=args.allow_config_change)
 
 
-_TRAIN = "train_script.train"
+def _parse(args: argparse.Namespace, entry: str, files: Sequence[str], **macros: Any) -> None:
+    """Checks and applies the gin configuration; plain flags that stand for a macro come last."""
+    from flan_jax import gin_utils
+
+    gin_utils.parse(files, _bindings(args, **macros), _search_paths(args), entry)
 
 
 def _files(args: argparse.Namespace) -> list[str]:
@@ -217,7 +223,6 @@ def _search_paths(args: argparse.Namespace) -> list[str]:
 
 
 def _bindings(args: argparse.Namespace, **macros: Any) -> list[str]:
-    """The bindings of the command line; plain flags that stand for a macro come last."""
     given = [f"{name} = {value!r}" for name, value in macros.items() if value is not None]
     return [*args.gin_bindings, *given]
 
@@ -253,10 +258,33 @@ def _logits(args: argparse.Namespace) -> None:
     logits.logits_command(args)
 
 
-def _inspect(args: argparse.Namespace) -> None:
-    from flan_jax.data import report
+def _scaling(args: argparse.Namespace) -> None:
+    _parse(args, "scaling_script.scaling", _files(args), MODEL_DIR=args.model_dir)
+    from flan_jax import scaling
 
-    report.inspect_mixture(args.name, args.module, args.split, args.num_samples)
+    scaling.scaling()
+
+
+def _inspect(args: argparse.Namespace) -> None:
+    _parse(args, "utils.DatasetConfig", args.gin_file)
+    from flan_jax.data import report
+    from flan_jax.data.config import DatasetConfig
+
+    cfg = DatasetConfig(
+        mixture_or_task_name=args.name,
+        task_feature_lengths={"inputs": args.input_length, "targets": args.target_length},
+        split=args.split,
+        batch_size=args.batch_size,
+        shuffle=False,
+        seed=0,
+        pack=True,
+        module=args.module,
+    )
+    found = report.inspect_mixture(cfg, args.num_samples)
+    print(report.format_inspection(found))
+    if args.output:
+        with open(args.output, "w", encoding="utf-8") as stream:
+            json.dump(found, stream, indent=1, ensure_ascii=False)
 
 
 def _report(args: argparse.Namespace) -> None:

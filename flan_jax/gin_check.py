@@ -18,7 +18,12 @@ from flan_jax.errors import suggest
 from flan_jax.gin_reach import MACRO, Alive, Key, Node, key_text
 from flan_jax.gin_source import Binding, Location, Macro, Problem, Ref
 
-ENTRY_POINTS = ("train_script.train", "eval_script.evaluate", "infer_script.infer")
+ENTRY_POINTS = (
+    "train_script.train",
+    "eval_script.evaluate",
+    "infer_script.infer",
+    "scaling_script.scaling",
+)
 
 _MODEL_FILE = "name a model file as well, e.g. --gin_file=models/t5_1_1_small.gin"
 _HINTS = {"MODEL": _MODEL_FILE, "OPTIMIZER": _MODEL_FILE, "MODEL_DIR": "--model_dir=PATH"}

@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import gin
+from gin import config as gin_config
 
 from flan_jax import gin_source
 from flan_jax.gin_source import Binding, Macro, Ref
@@ -21,13 +21,13 @@ MACRO = "%"  # Selector of all macros in a Key; the macro's name is its scope.
 def registry() -> dict[str, Any]:
     """Returns the registered configurables by complete selector, gin's own left out."""
     # gin has no public way to list its registry.
-    entries = gin.config._REGISTRY.items()
+    entries = gin_config._REGISTRY.items()
     return {name: entry for name, entry in entries if not name.startswith("gin.")}
 
 
 def matching(selector: str) -> list[str]:
     """Returns the complete selectors that `selector`, maybe shortened, may stand for."""
-    return gin.config._REGISTRY.matching_selectors(selector)
+    return gin_config._REGISTRY.matching_selectors(selector)
 
 
 def complete(selector: str) -> str:
@@ -37,12 +37,12 @@ def complete(selector: str) -> str:
 
 def constants(name: str) -> list[str]:
     """Returns the gin constants `name` may stand for, such as gin.REQUIRED."""
-    return gin.config._CONSTANTS.matching_selectors(name)
+    return gin_config._CONSTANTS.matching_selectors(name)
 
 
 def parameters(selector: str) -> dict[str, inspect.Parameter]:
     """Returns the parameters of a complete selector that gin may bind."""
-    configurable = gin.config._REGISTRY[selector]
+    configurable = gin_config._REGISTRY[selector]
     try:
         named = dict(inspect.signature(configurable.wrapped).parameters)
     except (TypeError, ValueError):  # Some builtins have no signature.

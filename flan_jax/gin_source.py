@@ -254,13 +254,14 @@ def _binding(each: _Assignment, order: int, sources: tuple[int, ...]) -> Binding
 def _syntax_problem(error: Exception, file: str) -> Problem:
     """Turns what the parser or the tokenizer raised into a problem with its line."""
     line, text = 0, ""
-    message = str(error.args[0]) if error.args else str(error)
+    arguments: Sequence[Any] = error.args or ("",)
+    whole = str(arguments[0])
     if isinstance(error, SyntaxError):
         line, text = error.lineno or 0, (error.text or "").strip()
-    elif isinstance(error, tokenize.TokenError) and len(error.args) > 1:
-        line = error.args[1][0]
-    message = message.splitlines()[0].strip()
-    token = re.search(r"Failed to parse token '([^']*)'", str(error.args[0]))
+    elif isinstance(error, tokenize.TokenError) and len(arguments) > 1:
+        line = arguments[1][0]
+    message = whole.partition("\n")[0].strip()
+    token = re.search(r"Failed to parse token '([^']*)'", whole)
     fix = ""
     if token:
         message = f"{token.group(1)!r} is not a gin value: text needs quotes."

@@ -13,6 +13,7 @@ from typing import Any
 
 import gin
 from etils import epath
+from gin import config as gin_config
 
 from flan_jax import gin_check, gin_render, gin_source
 from flan_jax.errors import ConfigError
@@ -79,7 +80,7 @@ def macro_value(name: str) -> Any:
     Raises:
       ConfigError: the macro is not defined.
     """
-    if (name, "gin.macro") not in gin.config._CONFIG:
+    if (name, "gin.macro") not in gin_config._CONFIG:
         raise ConfigError(f"The configuration does not define {name}. Give --gin.{name}=VALUE.")
     with gin.config_scope(None), gin.config_scope(name):
         return gin.get_configurable("gin.macro")()

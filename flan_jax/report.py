@@ -40,8 +40,17 @@ details { margin: 8px 0; } summary { cursor: pointer; font-weight: 600; }
 
 _PALETTE = ("#2f6fb7", "#e07b39", "#2a9d58", "#8e5ea2", "#d1495b", "#5b6675", "#b8912f", "#3aa6a6")
 
-# Figures of an evaluation record that describe the evaluation rather than the model.
-_NOT_A_SCORE = {"kind", "step", "time_s", "task", "weight", "num_tokens"}
+_KEYS = {"kind", "step", "time_s", "task"}
+# Figures of an evaluation record that describe the evaluation rather than the model: no curves.
+_NOT_A_SCORE = _KEYS | {
+    "num_examples",
+    "num_available",
+    "num_tokens",
+    "truncated_inputs",
+    "truncated_targets",
+    "unfinished",
+    "decode_tokens_per_s",
+}
 
 
 def write_report(
@@ -232,7 +241,8 @@ def _task_table(title: str, records: list[dict[str, Any]]) -> str:
         return ""
     rows = []
     for task, entries in sorted(_group(records).items()):
-        for metric in sorted({key for entry in entries for key in entry} - _NOT_A_SCORE):
+        names = {key for entry in entries for key in entry} - _KEYS
+        for metric in sorted(names, key=lambda name: (name in _NOT_A_SCORE, name)):
             steps, values = _numbers(entries, metric)
             if values:
                 rows.append(

@@ -326,6 +326,7 @@ def train(
         train_s = clock.elapsed_s
         evals = evaluate(step)
         saver.wait()
+        record("event", step, {"name": "finished", "train_s": train_s})
     finally:
         clock.pause()
         stop.close()

@@ -8,9 +8,7 @@ import dataclasses
 
 import gin
 
-from flan_jax import gin_utils
 from flan_jax.errors import ConfigError
-from tasks.paths import Paths
 
 
 @gin.configurable(module="tasks")
@@ -92,8 +90,3 @@ def _at_least(settings, name: str, least: int) -> None:
     value = getattr(settings, name)
     if value < least:
         raise ConfigError(f"tasks.{type(settings).__name__}.{name} is {value}; at least {least}.")
-
-
-# register() of a task module reads these without any gin file referring to them.
-for _settings in (Paths, Cot, SuperNI, CotSuperNI):
-    gin_utils.mark_root(f"tasks.{_settings.__name__}")

@@ -8,7 +8,17 @@ import pytest
 
 from flan_jax import cli, errors
 
-COMMANDS = ("train", "eval", "infer", "logits", "inspect", "report", "doctor", "quickstart")
+COMMANDS = (
+    "train",
+    "eval",
+    "infer",
+    "logits",
+    "inspect",
+    "report",
+    "doctor",
+    "quickstart",
+    "scaling",
+)
 # The aim is 2 s on an idle machine; tests share theirs.
 HELP_LIMIT_S = 10.0
 
@@ -57,6 +67,9 @@ def test_without_a_command_help_is_shown(capsys):
         (["logits", "--checkpoint=x"], ["--batch", "--output"]),
         (["inspect", "name", "--num_samples=x"], ["--num_samples", "invalid int"]),
         (["train"], ["needs a gin file"]),
+        (["eval"], ["needs a MODEL_DIR", "flan-jax eval MODEL_DIR"]),
+        (["eval", "no/such/dir"], ["no/such/dir", "config.gin"]),
+        (["logits", "--checkpoint=/no/c", "--batch=b", "--output=o"], ["config.gin", "models/"]),
     ],
 )
 def test_wrong_command_lines_are_explained(argv, expected, capsys):

@@ -84,10 +84,10 @@ second/strict.Rows.split = 'test'
 
 
 @pytest.fixture(autouse=True)
-def nothing_left():
+def nothing_left(monkeypatch):
+    monkeypatch.setattr(gin_utils, "_consulted", [])
     yield
     gin_utils.clear()
-    gin_utils._consulted.clear()
 
 
 @pytest.fixture

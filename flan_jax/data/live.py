@@ -177,6 +177,10 @@ class TrainIterator:
             **total,
             "encoder_fill": total["input_tokens"] / encoder_cells,
             "decoder_fill": total["target_tokens"] / decoder_cells,
+            # Of the side that is fuller, which is the one that ends a row.
+            "fill": max(
+                total["input_tokens"] / encoder_cells, total["target_tokens"] / decoder_cells
+            ),
             "examples_per_row": total["examples"] / max(1, rows),
             "tasks": tasks,
         }

@@ -10,16 +10,29 @@ class Stream(Protocol):
     """What the loader needs of a `TrainIterator`."""
 
     @property
-    def step(self) -> int: ...
-    def __next__(self) -> dict[str, Any]: ...
-    def state_at(self, step: int) -> bytes: ...
-    def stats(self) -> dict[str, Any]: ...
+    def step(self) -> int:
+        """Batches produced so far."""
+        ...
+
+    def __next__(self) -> dict[str, Any]:
+        """Returns the next host batch."""
+        ...
+
+    def state_at(self, step: int) -> bytes:
+        """Returns the state after batch number `step`."""
+        ...
+
+    def stats(self) -> dict[str, Any]:
+        """Returns counts over the batches produced."""
+        ...
 
 
 class Placer(Protocol):
     """What the loader needs of a partitioner."""
 
-    def put_batch(self, host_batch: dict[str, Any]) -> dict[str, Any]: ...
+    def put_batch(self, host_batch: dict[str, Any]) -> dict[str, Any]:
+        """Returns the batch as arrays on the devices."""
+        ...
 
 
 class Loader:

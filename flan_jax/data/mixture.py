@@ -44,7 +44,7 @@ class ResolvedMixture:
 
     @property
     def output_features(self) -> Any:
-        """seqio's features, the same for all tasks."""
+        """The features as seqio gives them, the same for all tasks."""
         return self.shares[0].task.output_features
 
 

@@ -139,16 +139,16 @@ def score_options(
       options_BxOxT: int32 target tokens, with the end token if it is to count, then 0. An option of
         zeros is not there: its `tokens_BxO` is 0.
     """
-    B, O, T = options_BxOxT.shape
+    B, num_options, T = options_BxOxT.shape
     module, variables = model.module, {"params": params}
     encoded_BxLxD = module.apply(
         variables, encoder_tokens_BxL, enable_dropout=False, method="encode"
     )
-    targets_NxT = options_BxOxT.reshape(B * O, T)
+    targets_NxT = options_BxOxT.reshape(B * num_options, T)
     logits_NxTxV = module.apply(
         variables,
-        jnp.repeat(encoded_BxLxD, O, axis=0),
-        jnp.repeat(encoder_tokens_BxL, O, axis=0),
+        jnp.repeat(encoded_BxLxD, num_options, axis=0),
+        jnp.repeat(encoder_tokens_BxL, num_options, axis=0),
         jnp.pad(targets_NxT, ((0, 0), (1, 0)))[:, :T],
         targets_NxT,
         enable_dropout=False,
@@ -159,4 +159,4 @@ def score_options(
     real_NxT = targets_NxT > 0
     sums_N = jnp.sum(jnp.where(real_NxT, log_probs_NxT, 0.0), axis=1)
     counts_N = jnp.sum(real_NxT, axis=1, dtype=jnp.float32)
-    return OptionScores(sums_N.reshape(B, O), counts_N.reshape(B, O))
+    return OptionScores(sums_N.reshape(B, num_options), counts_N.reshape(B, num_options))

@@ -154,7 +154,7 @@ def beam_search(
         )
 
     def _can_improve(best_open_B, done_scores_BxK, done_BxK, length):
-        """Whether a row goes on: it misses finished hypotheses or an open one may beat the worst."""
+        """Whether a row lacks finished hypotheses, or an open one may beat the worst of them."""
         full_B = jnp.all(done_BxK, axis=1)
         if early_stopping is True:
             return ~full_B

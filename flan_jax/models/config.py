@@ -68,6 +68,11 @@ class T5Config:
 
     def __post_init__(self) -> None:
         """Checks the values; raises ConfigError or NotFoundError naming the field."""
+        if isinstance(self.mlp_activations, str):
+            raise ConfigError(
+                f"network.T5Config.mlp_activations is {self.mlp_activations!r}. Set a sequence of "
+                f"names: ({self.mlp_activations!r},)."
+            )
         object.__setattr__(self, "mlp_activations", tuple(self.mlp_activations))
         _check_name("dtype", self.dtype, _DTYPES)
         _check_name("remat_policy", self.remat_policy, REMAT_POLICIES)

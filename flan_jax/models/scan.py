@@ -81,9 +81,7 @@ def _convert_stacks(
             f"the tree has {', '.join(sorted(tree)) or 'nothing'} at the top; expected 'encoder' "
             "and 'decoder'. Pass the parameter tree itself, or one moment of the optimizer."
         )
-    return {
-        key: convert(key, value) if key in _STACKS else value for key, value in tree.items()
-    }
+    return {key: convert(key, value) if key in _STACKS else value for key, value in tree.items()}
 
 
 def _stack(leaves: tuple[Any, ...], axis: int) -> Any:

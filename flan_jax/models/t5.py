@@ -189,9 +189,7 @@ class Decoder(_Stack):
                 return (x, own, number + 1), None
 
             carry = (x_Bx1xD, cache.self_attention, jnp.zeros((), jnp.int32))
-            (x_Bx1xD, own, _), _ = self._scan(
-                body, carry, cache.cross_attention, mask, bias, index
-            )
+            (x_Bx1xD, own, _), _ = self._scan(body, carry, cache.cross_attention, mask, bias, index)
         else:
             updated = []
             for layer, pair, cross in zip(

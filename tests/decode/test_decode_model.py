@@ -72,9 +72,7 @@ def test_scores_equal_those_of_a_full_pass(tiny, golden):
     # Scoring cannot tell a produced token 0 from padding, so rows with one are left out.
     whole = scored.tokens_BxO == found.lengths_BxK
     assert whole.mean() > 0.5
-    np.testing.assert_allclose(
-        found.scores_BxK[whole], scored.log_likelihood_BxO[whole], atol=2e-5
-    )
+    np.testing.assert_allclose(found.scores_BxK[whole], scored.log_likelihood_BxO[whole], atol=2e-5)
     assert (np.diff(found.scores_BxK, axis=1) <= 0).all()
 
 

@@ -64,6 +64,17 @@ def make():
     return lambda config: (Transformer(config), _init(config))
 
 
+@pytest.fixture
+def run():
+    """`run(model, params, batch, **options)`: jitted `__call__`, dropout off."""
+
+    def call(model, params, batch, **options):
+        apply = jax.jit(functools.partial(model.apply, enable_dropout=False, **options))
+        return np.asarray(apply({"params": params}, **batch))
+
+    return call
+
+
 @pytest.fixture(scope="session")
 def t5_golden():
     """The module tests/golden/make_t5_golden.py."""

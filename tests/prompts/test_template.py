@@ -94,7 +94,9 @@ def test_without_an_index_the_examples_are_numbered():
     dataset = tf.data.Dataset.from_tensor_slices(columns)
     rendered = _set("rotate").as_preprocessor(index_field=None)(dataset)
     assert [row["template_id"] for row in _decoded(rendered)] == [0, 1, 2]
-    with pytest.raises(ConfigError, match="chooses by the feature 'index', which the data set lacks"):
+    with pytest.raises(
+        ConfigError, match="chooses by the feature 'index', which the data set lacks"
+    ):
         _set().as_preprocessor()(dataset)
 
 

@@ -59,9 +59,9 @@ def test_settings_out_of_range_are_refused():
 
 def test_gin_text_with_these_names_passes_the_strict_check():
     bindings = ["tasks.Paths.cot_dir = '/x'", "tasks.SuperNI.encoding = 'def'"]
-    gin_utils.parse([], bindings, entry="tasks.Cot", register=["tasks.settings"])
+    gin_utils.parse([], bindings, entry="tasks.Cot")
     assert Paths().cot_dir == "/x"
     assert SuperNI().encoding == "def"
     with pytest.raises(ConfigError, match="encodng"):
         bad = ["tasks.SuperNI.encodng = 'def'"]
-        gin_utils.parse([], bad, entry="tasks.Cot", register=["tasks.settings"])
+        gin_utils.parse([], bad, entry="tasks.Cot")

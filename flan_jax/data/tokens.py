@@ -1,0 +1,183 @@
+"""A seqio task's split as tokens: trimmed as seqio trims, with a note of what was cut.
+
+seqio trims without a word, in two places: `append_eos_after_trim` inside a task, and at its end.
+Both are replaced by versions that give the same tokens and also say how long the feature was.
+"""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import seqio
+import tensorflow as tf
+
+from flan_jax.data.config import REQUIRED_FEATURES, DatasetConfig, derive_seed
+from flan_jax.data.packing import CUT_EOS, TRUNCATED_INPUTS, TRUNCATED_TARGETS, Example
+from flan_jax.errors import DataError
+
+UNTRIMMED_SUFFIX = "_untrimmed_length"
+
+
+def counting_task(task: seqio.Task) -> seqio.Task:
+    """Returns the task with its EOS-and-trim step replaced by one that reports lengths.
+
+    The tokens stay the same; examples get an int32 scalar `<feature>_untrimmed_length`.
+    """
+    steps = [_counting_step(step) for step in task.preprocessors]
+    return task.replace(preprocessors=steps)
+
+
+def _counting_step(step: Any) -> Any:
+    function = step.func if isinstance(step, functools.partial) else step
+    if function is not seqio.preprocessors.append_eos_after_trim:
+        return step
+    if isinstance(step, functools.partial):
+        return functools.partial(_append_eos_after_trim, *step.args, **step.keywords)
+    return _append_eos_after_trim
+
+
+def _append_eos_after_trim(
+    dataset: tf.data.Dataset, output_features: Any, sequence_length: Any = None
+) -> tf.data.Dataset:
+    def convert(features):
+        lengths = {
+            name + UNTRIMMED_SUFFIX: tf.size(features[name]) + int(feature.add_eos)
+            for name, feature in output_features.items()
+            if name in features and features[name].shape.rank == 1
+        }
+        trimmed = seqio.preprocessors.append_eos_after_trim_impl(
+            features, output_features=output_features, sequence_length=sequence_length
+        )
+        return {**trimmed, **lengths}
+
+    return dataset.map(convert, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def trim(
+    features: dict[str, tf.Tensor], output_features: Any, lengths: Mapping[str, int]
+) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    """Cuts inputs and targets to length as seqio does, and says what was cut.
+
+    Args:
+      features: one example of a `counting_task`.
+      output_features: the task's features.
+      lengths: most tokens by feature name.
+
+    Returns:
+      `{'inputs', 'targets'}` as int32, and an int32 sum of the flags of `packing.Example`.
+    """
+    kept, flags = {}, tf.constant(0)
+    for name, flag in zip(REQUIRED_FEATURES, (TRUNCATED_INPUTS, TRUNCATED_TARGETS), strict=True):
+        tokens = features[name]
+        untrimmed = tf.maximum(tf.size(tokens), features.get(name + UNTRIMMED_SUFFIX, 0))
+        kept[name] = tf.cast(tokens[: lengths[name]], tf.int32)
+        was_cut = tf.cast(untrimmed > lengths[name], tf.int32)
+        flags += flag * was_cut
+        if name == "targets" and output_features[name].add_eos:
+            eos = output_features[name].vocabulary.eos_id
+            has_eos = tf.reduce_any(kept[name][-1:] == eos)
+            flags += CUT_EOS * was_cut * tf.cast(~has_eos, tf.int32)
+    return kept, flags
+
+
+def data_options() -> tf.data.Options:
+    """Returns options for a deterministic pipeline that leaves the CPU to training."""
+    options = tf.data.Options()
+    options.deterministic = True
+    # One tuning thread for each of hundreds of tasks costs more than it gains.
+    options.autotune.enabled = False
+    options.threading.max_intra_op_parallelism = 1
+    return options
+
+
+def open_task(
+    task: seqio.Task, cfg: DatasetConfig, *, shuffle: bool, num_epochs: int | None
+) -> tf.data.Dataset:
+    """Returns the task's own dataset, not trimmed at its end, with every random part seeded.
+
+    The seed depends on the configuration's and the task's name.
+    """
+    seed = derive_seed(cfg.seed or 0, task.name)
+    rows = task.num_input_examples(cfg.split)
+    buffer = task.shuffle_buffer_size
+    # The task repeats its rows before it shuffles, so a buffer larger than the split would be
+    # filled, at the cost of start-up time, with copies of the same rows.
+    if buffer is not None and rows:
+        buffer = min(buffer, rows)
+    # Operations that draw without a seed of their own take it from here.
+    tf.random.set_seed(seed)
+    return task.get_dataset(
+        sequence_length=dict(cfg.task_feature_lengths),
+        split=cfg.split,
+        use_cached=cfg.use_cached,
+        shuffle=shuffle,
+        shuffle_buffer_size=buffer,
+        seed=seed,
+        num_epochs=num_epochs,
+        trim_output_features=False,
+        try_in_mem_cache=False,
+    )
+
+
+def token_dataset(
+    task: seqio.Task, cfg: DatasetConfig, *, shuffle: bool, num_epochs: int | None
+) -> tf.data.Dataset:
+    """Returns `{'inputs', 'targets', 'flags'}` of a task's split, trimmed, before batching."""
+
+    def keep(features):
+        # Other output features stay because seqio checks that they are there.
+        others = {name: features[name] for name in task.output_features if name in features}
+        kept, flags = trim(features, task.output_features, cfg.task_feature_lengths)
+        return {**others, **kept, "flags": flags}
+
+    # Steps after the last one of the task run before seqio's shuffle, so that its buffer, which
+    # is part of every snapshot, holds tokens alone.
+    task = counting_task(task)
+    task = task.replace(preprocessors=[*task.preprocessors, _map_step(keep)])
+    return open_task(task, cfg, shuffle=shuffle, num_epochs=num_epochs)
+
+
+def chunk_examples(batch: Any, name: str, task_id: int, cfg: DatasetConfig) -> list[Example]:
+    """Takes a ragged batch of `token_dataset` apart.
+
+    Raises:
+      DataError: `cfg.strict` is set and an example has cut or no targets.
+    """
+    inputs, targets = batch["inputs"], batch["targets"]
+    flags = batch["flags"].numpy().tolist()
+    inputs_N, targets_N = inputs.flat_values.numpy(), targets.flat_values.numpy()
+    input_ends, target_ends = inputs.row_splits.numpy(), targets.row_splits.numpy()
+    if cfg.strict:
+        _check_strict(flags, np.diff(target_ends), name, cfg)
+    a, b = input_ends.tolist(), target_ends.tolist()
+    return [
+        Example(task_id, inputs_N[a[i] : a[i + 1]], targets_N[b[i] : b[i + 1]], flag)
+        for i, flag in enumerate(flags)
+    ]
+
+
+def _check_strict(
+    flags: list[int], target_lengths: np.ndarray, name: str, cfg: DatasetConfig
+) -> None:
+    cut = sum(bool(flag & TRUNCATED_TARGETS) for flag in flags)
+    empty = int((target_lengths == 0).sum())
+    if cut or empty:
+        raise DataError(
+            f"Task {name!r}, split {cfg.split!r}: of {len(flags)} examples, {cut} have more than "
+            f"{cfg.target_length} target tokens and {empty} have none, and DatasetConfig.strict is "
+            "set. Raise the length of 'targets', or set utils.DatasetConfig.strict = False to "
+            "count them instead."
+        )
+
+
+def source_error(name: str, split: str, what: str, error: Exception) -> DataError:
+    """The error for a pipeline that failed, with the task's name and the cause."""
+    return DataError(f"Task {name!r}, split {split!r}, {what}: {type(error).__name__}: {error}")
+
+
+def _map_step(function: Any) -> Any:
+    def step(dataset: tf.data.Dataset) -> tf.data.Dataset:
+        return dataset.map(function, num_parallel_calls=tf.data.AUTOTUNE)
+
+    return step

@@ -1,0 +1,5 @@
+"""Evaluation: read a task's split, predict or score it, apply the task's own seqio metrics.
+
+`runner` is the door: `evaluate_tasks` (decoding and metrics), `train_eval` (teacher-forced loss).
+seqio and TensorFlow are imported only when tasks are read.
+"""

@@ -1,0 +1,196 @@
+"""`flan-jax eval`: one checkpoint on the tasks of a mixture, as a table and as JSON."""
+
+import argparse
+import json
+import os
+import re
+from typing import Any
+
+import gin
+import jax
+from etils import epath
+
+from flan_jax import checkpoint as checkpoint_lib
+from flan_jax import gin_utils, telemetry
+from flan_jax.data.config import DatasetConfig
+from flan_jax.decode.config import DecodeConfig
+from flan_jax.errors import CheckpointError, ConfigError
+from flan_jax.mesh import PjitPartitioner
+from flan_jax.models.encoder_decoder import EncoderDecoderModel
+
+# What `flan-jax eval MODEL_DIR` adds to the configuration that the run stored. DATASET is the scope
+# of the run's evaluation data, or of its training data where it had none.
+_FROM_A_RUN = (
+    "eval_script.evaluate.model = %MODEL",
+    "eval_script.evaluate.dataset_cfg = @DATASET/utils.DatasetConfig()",
+    "eval_script.evaluate.restore_checkpoint_cfg = @evaluated/utils.RestoreCheckpointConfig()",
+    "eval_script.evaluate.partitioner = @partitioning.PjitPartitioner()",
+    "eval_script.evaluate.decode_config = @decoding.DecodeConfig()",
+    "eval_script.evaluate.output_dir = %INFER_OUTPUT_DIR",
+    "evaluated/utils.RestoreCheckpointConfig.path = %CHECKPOINT_PATH",
+)
+
+
+@gin.configurable(module="eval_script")
+def evaluate(
+    model: EncoderDecoderModel = gin.REQUIRED,
+    dataset_cfg: DatasetConfig = gin.REQUIRED,
+    restore_checkpoint_cfg: checkpoint_lib.RestoreCheckpointConfig = gin.REQUIRED,
+    partitioner: PjitPartitioner = gin.REQUIRED,
+    output_dir: str = gin.REQUIRED,
+    decode_config: DecodeConfig | None = None,
+    num_examples: int | None = None,
+    with_loss: bool = True,
+    random_seed: int = 0,
+) -> dict[str, dict[str, Any]]:
+    """Evaluates a checkpoint, prints a table, writes predictions and `results-<step>.json`.
+
+    Args:
+      model: the network of the checkpoint.
+      dataset_cfg: tasks, split, lengths and batch size.
+      restore_checkpoint_cfg: which checkpoint.
+      partitioner: the mesh.
+      output_dir: gets `<task>-<step>.jsonl` (see `runner.evaluate_tasks`) and the JSON: `step`,
+        `checkpoint`, `split`, `decoding`, and task -> values under `tasks`.
+      decode_config: how to decode; greedy by default.
+      num_examples: rows of each task at most; None takes all.
+      with_loss: also compute the teacher-forced loss of the same tasks, over the whole split.
+      random_seed: of the draws, with method 'sample'.
+
+    Returns:
+      Task -> values.
+
+    Raises:
+      ConfigError, CheckpointError, DataError: before anything is computed; or, DataError, after all
+        is written: some tasks could not be evaluated.
+    """
+    from flan_jax.eval import runner
+
+    say = telemetry.StatusPrinter().line if jax.process_index() == 0 else _say_nothing
+    folder = checkpoint_lib.check_writable(output_dir)
+    params, step, path = restore(model, partitioner, restore_checkpoint_cfg, say)
+    decode_config = decode_config or DecodeConfig()
+    found = runner.evaluate_tasks(
+        model,
+        params,
+        partitioner,
+        dataset_cfg,
+        decode_config,
+        output_dir=folder,
+        step=step,
+        num_examples=num_examples,
+        seed=random_seed,
+        say=say,
+    )
+    if with_loss:
+        losses = runner.train_eval(model, params, partitioner, dataset_cfg, say=say)
+        found = {task: {**losses[task], **values} for task, values in found.items()}
+    say(runner.format_table(found, title=f"{path}, split {dataset_cfg.split!r}"))
+    if jax.process_index() == 0:
+        record = {
+            "step": step,
+            "checkpoint": str(path),
+            "split": dataset_cfg.split,
+            "decoding": str(decode_config),
+            "tasks": found,
+        }
+        target = epath.Path(folder) / f"results-{step}.json"
+        target.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+        say(f"results in {target}, predictions beside it")
+    runner.raise_failures(found)
+    return found
+
+
+def restore(
+    model: EncoderDecoderModel,
+    partitioner: PjitPartitioner,
+    cfg: checkpoint_lib.RestoreCheckpointConfig,
+    say: Any = print,
+) -> tuple[Any, int, epath.Path]:
+    """Reads a checkpoint's parameters onto the mesh.
+
+    Returns:
+      (parameters, step, directory).
+
+    Raises:
+      CheckpointError: no path is given, or there is no such checkpoint, or it is of another model.
+    """
+    directory = cfg.find(say)
+    if directory is None:
+        raise CheckpointError(
+            "No checkpoint is named: give --checkpoint=PATH, a MODEL_DIR or one of its "
+            "checkpoint_<step> directories."
+        )
+    abstract = model.abstract_params()
+    shardings = partitioner.shardings(abstract, model.logical_axes())
+    params = checkpoint_lib.restore_params(directory, abstract, shardings, say=say)
+    number = re.search(r"_(\d+)$", directory.name)
+    say(f"parameters from {directory}")
+    return params, int(number.group(1)) if number else 0, directory
+
+
+def parse_for(
+    entry: str,
+    from_a_run: tuple[str, ...],
+    model_dir: str | None,
+    args: argparse.Namespace,
+    **macros: str | None,
+) -> None:
+    """Parses the configuration of a command that works on a trained model.
+
+    Given a MODEL_DIR, the run's stored configuration comes first, with what the command needs
+    besides; gin files and bindings of the command line come after it.
+
+    Args:
+      entry: selector that will be called.
+      from_a_run: bindings added to a run's configuration; DATASET stands for a scope.
+      model_dir: the run, or None.
+      args: parsed flags: `gin_file`, `gin_bindings`, `gin_search_paths`, `checkpoint`.
+      **macros: text values of macros that `from_a_run` reads; None where gin has to give it.
+
+    Raises:
+      ConfigError: there is nothing to read, or the configuration has mistakes.
+    """
+    files, bindings = list(args.gin_file), []
+    if model_dir is None and not files:
+        raise ConfigError(
+            f"flan-jax {args.command} needs a MODEL_DIR, or gin files that describe the model: "
+            f"flan-jax {args.command} MODEL_DIR"
+        )
+    if model_dir is not None:
+        stored = epath.Path(model_dir) / gin_utils.CONFIG_NAME
+        if not stored.exists():
+            raise ConfigError(
+                f"{model_dir} is not the directory of a run: it has no {gin_utils.CONFIG_NAME}. "
+                "Give the MODEL_DIR of a run, or describe the model with --gin_file."
+            )
+        files.insert(0, str(stored))
+        has_eval_data = "infer_eval/utils.DatasetConfig" in stored.read_text()
+        scope = "infer_eval" if has_eval_data else "train"
+        from_a_run = tuple(line.replace("DATASET", scope) for line in from_a_run)
+        macros = {"CHECKPOINT_PATH": model_dir} | macros
+        bindings = [f"MODEL_DIR = {model_dir!r}", *from_a_run]
+        bindings += [f"{name} = {value!r}" for name, value in macros.items() if value is not None]
+    bindings += args.gin_bindings
+    if args.checkpoint is not None:
+        bindings.append(f"CHECKPOINT_PATH = {absolute(args.checkpoint)!r}")
+    search_paths = [path for path in args.gin_search_paths.split(",") if path]
+    gin_utils.parse(files, bindings, search_paths, entry)
+
+
+def command(model_dir: str | None, args: argparse.Namespace) -> None:
+    """`flan-jax eval`."""
+    model_dir = absolute(model_dir)
+    output_dir = None if model_dir is None else os.path.join(model_dir, "infer_eval")
+    parse_for("eval_script.evaluate", _FROM_A_RUN, model_dir, args, INFER_OUTPUT_DIR=output_dir)
+    evaluate()
+
+
+def absolute(path: str | None) -> str | None:
+    """Returns a local path from the root, which Orbax wants; others as they are."""
+    return path if path is None or "://" in path else os.path.abspath(path)
+
+
+def _say_nothing(text: str) -> None:
+    """The printer of all hosts but the first."""
+    del text

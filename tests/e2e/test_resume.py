@@ -1,0 +1,119 @@
+"""kill -9 in the middle of a run, the same command again: not one bit differs."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+from etils import epath
+
+from flan_jax import checkpoint_arrays, telemetry
+
+_STEPS, _PERIOD = 30, 8
+
+
+def _command(model_dir: pathlib.Path, *more: str) -> list[str]:
+    return [
+        *(sys.executable, "-m", "flan_jax.cli", "train"),
+        *("--gin_file=models/tiny.gin", "--gin_file=runs/finetune.gin"),
+        '--gin.MIXTURE_OR_TASK_NAME="toy_copy"',
+        '--gin.MIXTURE_OR_TASK_MODULE="tests.e2e.toy_module"',
+        '--gin.TASK_FEATURE_LENGTHS={"inputs": 16, "targets": 16}',
+        *(f"--gin.TRAIN_STEPS={_STEPS}", "--gin.BATCH_SIZE=8", "--gin.DROPOUT_RATE=0.1"),
+        f"--gin.utils.SaveCheckpointConfig.period={_PERIOD}",
+        "--gin.train_script.train.stats_period=1",
+        "--gin.train_script.train.tensorboard=False",
+        "--gin.train_script.train.infer_eval_dataset_cfg=None",
+        f"--model_dir={model_dir}",
+        *more,
+    ]
+
+
+def _environment() -> dict[str, str]:
+    flags = "--xla_force_host_platform_device_count=2"
+    root = pathlib.Path(__file__).resolve().parents[2]
+    return {**os.environ, "XLA_FLAGS": flags, "PYTHONPATH": str(root)}
+
+
+def _finish(command: list[str]) -> str:
+    done = subprocess.run(
+        command, env=_environment(), capture_output=True, text=True, timeout=400, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def _steps(model_dir: pathlib.Path) -> dict[int, dict[str, float]]:
+    timings = {"time_s", "step_s", "tokens_per_s", "padded_tokens_per_s", "data_wait", "mfu"}
+    return {
+        record["step"]: {name: value for name, value in record.items() if name not in timings}
+        for record in telemetry.read_metrics(model_dir)
+        if record["kind"] == "train"
+    }
+
+
+def _arrays(model_dir: pathlib.Path) -> dict[str, np.ndarray]:
+    directory = epath.Path(model_dir) / f"checkpoint_{_STEPS}"
+    found = {}
+    here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    for item in ("params", "train"):
+        saved = checkpoint_arrays.saved_arrays(directory, item)
+        wanted = {name: jax.ShapeDtypeStruct(*saved[name], sharding=here) for name in saved}
+        arrays = checkpoint_arrays.read(directory, item, checkpoint_arrays.nested(wanted))
+        found |= {
+            name: np.asarray(array) for name, array in checkpoint_arrays.flat(arrays).items()
+        }
+    return found
+
+
+def _kill_at(model_dir: pathlib.Path, step: int) -> None:
+    """Starts a run and kills it without warning once `step` has been logged."""
+    process = subprocess.Popen(
+        _command(model_dir),
+        env=_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 400
+    try:
+        while max(_steps(model_dir), default=0) < step:
+            assert process.poll() is None, "the run ended before it could be killed"
+            assert time.monotonic() < deadline, "the run made no progress"
+            time.sleep(0.05)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.slow
+def test_killed_run_resumes_bit_identically(tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    _finish(_command(whole))
+    _kill_at(killed, 2 * _PERIOD + 3)
+    output = _finish(_command(killed))
+    assert "resumed from" in output
+    assert _steps(killed) == _steps(whole)
+    expected, found = _arrays(whole), _arrays(killed)
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array, err_msg=name, strict=True)
+
+
+@pytest.mark.slow
+def test_other_configuration_is_refused_and_shown(tmp_path):
+    _finish(_command(tmp_path, "--gin.TRAIN_STEPS=2"))
+    again = _command(tmp_path, "--gin.TRAIN_STEPS=4")
+    refused = subprocess.run(again, env=_environment(), capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "TRAIN_STEPS: 2 -> 4" in refused.stderr
+    assert max(_steps(tmp_path)) == 2
+    _finish([*again, "--allow_config_change"])
+    assert max(_steps(tmp_path)) == 4
+    stats = json.loads((tmp_path / "data_stats.json").read_text())
+    assert stats["batches"] == 4

@@ -1,0 +1,252 @@
+"""The T5 model: packing, causality, remat, bfloat16, dropout, tree and axis names."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from flan_jax.models.t5 import Transformer
+
+PACKED = {
+    "encoder_input_tokens": [[5, 6, 7, 8, 9, 10, 11, 0], [12, 13, 14, 15, 16, 17, 0, 0]],
+    "encoder_segment_ids": [[1, 1, 1, 2, 2, 2, 2, 0], [1, 1, 2, 2, 2, 2, 0, 0]],
+    "decoder_target_tokens": [[20, 21, 22, 23, 24, 0], [25, 26, 27, 28, 29, 30]],
+    "decoder_input_tokens": [[0, 20, 0, 22, 23, 0], [0, 25, 26, 0, 28, 29]],
+    "decoder_segment_ids": [[1, 1, 2, 2, 2, 0], [1, 1, 1, 2, 2, 2]],
+}
+
+
+def unpacked(packed: dict[str, np.ndarray]) -> list[tuple[dict, tuple[int, np.ndarray]]]:
+    """One-row batches, each with the row and the target positions it came from."""
+    rows = []
+    for row, segment in ((0, 1), (0, 2), (1, 1), (1, 2)):
+        source = packed["encoder_segment_ids"][row] == segment
+        target = packed["decoder_segment_ids"][row] == segment
+        one = {
+            "encoder_input_tokens": packed["encoder_input_tokens"][row][source][None],
+            "decoder_input_tokens": packed["decoder_input_tokens"][row][target][None],
+            "decoder_target_tokens": packed["decoder_target_tokens"][row][target][None],
+        }
+        rows.append((one, (row, np.flatnonzero(target))))
+    return rows
+
+
+@pytest.mark.parametrize("scan_layers", [False, True])
+def test_packed_logits_equal_unpacked_ones(tiny, make, run, scan_layers):
+    model, params = make(dataclasses.replace(tiny, scan_layers=scan_layers))
+    packed = {name: np.array(value, np.int32) for name, value in PACKED.items()}
+    logits = run(model, params, packed)
+    for one, (row, positions) in unpacked(packed):
+        alone = run(model, params, one)[0]
+        np.testing.assert_allclose(logits[row, positions], alone, atol=1e-5, rtol=0)
+    # Without segment ids the rows do see each other, so the agreement above says something.
+    plain = run(model, params, {k: v for k, v in packed.items() if "segment" not in k})
+    assert np.abs(plain - logits).max() > 1e-2
+
+
+def test_encoder_output_of_a_packed_row_equals_the_unpacked_one(tiny, make):
+    model, params = make(tiny)
+    packed = {name: np.array(value, np.int32) for name, value in PACKED.items()}
+    encode = jax.jit(
+        functools.partial(model.apply, {"params": params}, enable_dropout=False, method="encode")
+    )
+    encoded = encode(packed["encoder_input_tokens"], packed["encoder_segment_ids"])
+    alone = encode(packed["encoder_input_tokens"][:1, 3:7])
+    np.testing.assert_allclose(encoded[0, 3:7], alone[0], atol=1e-5)
+
+
+def test_a_logit_depends_on_no_later_decoder_input_and_on_no_padding(tiny, make, batch):
+    """Gradients with respect to the embedded decoder input are exactly zero at later positions."""
+    model, params = make(tiny)
+    encode = functools.partial(model.apply, {"params": params}, enable_dropout=False)
+    encoded = encode(batch["encoder_input_tokens"], method="encode")
+    targets = batch["decoder_target_tokens"]
+    embedded = params["token_embedder"]["embedding"][batch["decoder_input_tokens"]]
+
+    def logits(x_BxTxD, encoded):
+        """`decode` from given embeddings instead of tokens."""
+
+        def embed(next_fun, args, kwargs, context):
+            if context.module.name == "token_embedder":
+                return x_BxTxD
+            return next_fun(*args, **kwargs)
+
+        with nn.intercept_methods(embed):
+            return encode(
+                encoded,
+                batch["encoder_input_tokens"],
+                batch["decoder_input_tokens"],
+                targets,
+                method="decode",
+            )
+
+    @jax.jit
+    def gradients(position):
+        return jax.grad(lambda x, e: jnp.sum(jnp.sin(logits(x, e)[:, position])), argnums=(0, 1))(
+            embedded, encoded
+        )
+
+    for position in range(targets.shape[1]):
+        by_input, by_encoded = gradients(position)
+        np.testing.assert_array_equal(by_input[:, position + 1 :], 0.0)
+        used = (targets > 0)[:, position]
+        seen = np.abs(by_input[:, : position + 1]).max(-1)
+        assert (seen[used] > 0).all()
+        padding = batch["encoder_input_tokens"] == 0
+        np.testing.assert_array_equal(np.asarray(by_encoded)[used][padding[used]], 0.0)
+        assert (np.abs(by_encoded).max(-1)[used][~padding[used]] > 0).all()
+
+
+@pytest.mark.parametrize("scan_layers", [False, True])
+def test_remat_changes_neither_loss_nor_gradients_but_what_is_kept(
+    tiny, make, batch, scan_layers, key
+):
+    base = dataclasses.replace(tiny, scan_layers=scan_layers, dropout_rate=0.2)
+    _, params = make(dataclasses.replace(base, dropout_rate=0.0))
+    results, jaxprs = {}, {}
+    for policy in ("none", "minimal", "full"):
+        model = Transformer(dataclasses.replace(base, remat_policy=policy))
+
+        def loss(params, model=model):
+            logits = model.apply({"params": params}, **batch, rngs={"dropout": key})
+            return jnp.mean(jax.nn.logsumexp(logits, -1) - logits[..., 3])
+
+        results[policy] = jax.jit(jax.value_and_grad(loss))(params)
+        jaxprs[policy] = str(jax.make_jaxpr(jax.grad(loss))(params))
+    for policy in ("minimal", "full"):
+        for a, b in zip(
+            jax.tree.leaves(results["none"]), jax.tree.leaves(results[policy]), strict=True
+        ):
+            np.testing.assert_allclose(a, b, atol=1e-6, rtol=1e-5)
+    # More is computed again from one policy to the next.
+    products = [jaxprs[policy].count("dot_general") for policy in ("none", "minimal", "full")]
+    assert products == sorted(set(products))
+
+
+def test_bfloat16_computes_in_bfloat16_and_keeps_float32_where_it_must(tiny, make, batch):
+    config = dataclasses.replace(tiny, dtype="bfloat16")
+    model, params = make(config)
+    assert {x.dtype for x in jax.tree.leaves(params)} == {jnp.dtype(jnp.float32)}
+    call = functools.partial(model.apply, {"params": params}, **batch, enable_dropout=False)
+    logits = jax.jit(call)()
+    assert logits.dtype == jnp.float32
+    hidden = jax.eval_shape(functools.partial(call, return_hidden=True))
+    assert hidden.dtype == jnp.bfloat16
+    equations = list(_equations(jax.make_jaxpr(call)().jaxpr))
+    for name in ("exp", "rsqrt"):
+        outputs = {e.outvars[0].aval.dtype for e in equations if e.primitive.name == name}
+        assert outputs == {jnp.dtype(jnp.float32)}, name
+    products = [e for e in equations if e.primitive.name == "dot_general"]
+    full = [e for e in products if e.invars[0].aval.dtype == jnp.float32]
+    assert len(full) == 1, "only the projection to logits multiplies in float32"
+    reference, _ = make(tiny)
+    expected = reference.apply({"params": params}, **batch, enable_dropout=False)
+    real = batch["decoder_target_tokens"] > 0
+    error = np.abs(np.asarray(logits) - expected)[real]
+    assert 1e-4 < error.max() < 0.15 * np.abs(expected).max()
+
+
+def _equations(jaxpr):
+    for equation in jaxpr.eqns:
+        yield equation
+        for value in equation.params.values():
+            if hasattr(value, "jaxpr"):
+                yield from _equations(value.jaxpr)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_hidden_states_project_to_the_logits(tiny, make, run, batch, tied):
+    model, params = make(dataclasses.replace(tiny, logits_via_embedding=tied))
+    logits = run(model, params, batch)
+    hidden = run(model, params, batch, return_hidden=True)
+    assert hidden.shape == (*batch["decoder_input_tokens"].shape, tiny.emb_dim)
+    projected = model.apply({"params": params}, hidden, method="project_logits")
+    np.testing.assert_allclose(projected, logits, atol=1e-5)
+    assert ("logits_dense" in params["decoder"]) != tied
+
+
+def test_dropout_depends_on_its_key_only_and_is_off_by_request(tiny, make, run, batch):
+    _, params = make(tiny)
+    model = Transformer(dataclasses.replace(tiny, dropout_rate=0.3))
+    apply = jax.jit(lambda key: model.apply({"params": params}, **batch, rngs={"dropout": key}))
+    first, again, other = (apply(jax.random.key(seed)) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 1e-2
+    off = run(model, params, batch)
+    assert np.abs(first - off).max() > 1e-2
+    np.testing.assert_array_equal(off, run(*make(tiny), batch))
+
+
+@pytest.mark.parametrize("scan_layers", [False, True])
+def test_dropout_sites(tiny, batch, scan_layers, monkeypatch):
+    """Counts masks by shape: T5 shares masks along the length except after the encoder's norm."""
+    cfg = dataclasses.replace(tiny, dropout_rate=0.1, scan_layers=scan_layers)
+    model = Transformer(cfg)
+    rngs = {"params": jax.random.key(0), "dropout": jax.random.key(1)}
+    variables = jax.eval_shape(functools.partial(model.init, rngs), **batch)
+    shapes = []
+    original = jax.random.bernoulli
+
+    def bernoulli(key, p, shape):
+        shapes.append(tuple(shape))
+        return original(key, p, shape)
+
+    monkeypatch.setattr(jax.random, "bernoulli", bernoulli)
+    shapes.clear()
+    jax.make_jaxpr(lambda v: model.apply(v, **batch, rngs={"dropout": rngs["dropout"]}))(variables)
+    b, length = batch["encoder_input_tokens"].shape
+    t = batch["decoder_input_tokens"].shape[1]
+    d, f, h = cfg.emb_dim, cfg.mlp_dim, cfg.num_heads
+    seen = set(shapes)
+    expected = {(b, 1, d), (b, 1, f), (b, length, d), (b, h, length, 1), (b, h, t, 1)}
+    assert seen == expected
+    assert shapes.count((b, length, d)) == 1
+    if not scan_layers:
+        n, m = cfg.num_encoder_layers, cfg.num_decoder_layers
+        assert shapes.count((b, 1, f)) == n + m
+        # Embeddings of both sides, block outputs, and the decoder's final norm.
+        assert shapes.count((b, 1, d)) == 2 + 2 * n + 3 * m + 1
+        assert shapes.count((b, h, length, 1)) == n + m
+        assert shapes.count((b, h, t, 1)) == m
+
+
+@pytest.mark.parametrize("scan_layers", [False, True])
+def test_logical_axes_fit_the_shapes_and_are_t5xs(tiny, scan_layers):
+    model = Transformer(dataclasses.replace(tiny, scan_layers=scan_layers))
+    tokens = jax.ShapeDtypeStruct((1, 2), jnp.int32)
+    init = functools.partial(model.init, jax.random.key(0), enable_dropout=False)
+    boxed = jax.eval_shape(init, tokens, tokens, tokens)
+    axes = {}
+    for path, leaf in jax.tree.leaves_with_path(
+        boxed["params"], is_leaf=lambda x: isinstance(x, nn.meta.AxisMetadata)
+    ):
+        name = "/".join(entry.key for entry in path)
+        axes[name] = leaf.names
+        assert len(leaf.names) == leaf.value.ndim, name
+    layer = ("encoder/encoder" if scan_layers else "encoder/layers_1",)[0]
+    extra = ("layers",) if scan_layers else ()
+    assert axes[f"{layer}/attention/query/kernel"] == ("embed", *extra, "joined_kv")
+    assert axes[f"{layer}/attention/out/kernel"] == ("joined_kv", *extra, "embed")
+    assert axes[f"{layer}/mlp/wi_1/kernel"] == ("embed", *extra, "mlp")
+    assert axes[f"{layer}/mlp/wo/kernel"] == ("mlp", *extra, "embed")
+    assert axes[f"{layer}/pre_mlp_layer_norm/scale"] == ("embed", *extra)
+    assert axes["decoder/relpos_bias/rel_embedding"] == ("heads", "relpos_buckets")
+    assert axes["decoder/logits_dense/kernel"] == ("embed", "vocab")
+    assert axes["token_embedder/embedding"] == ("vocab", "embed")
+
+
+def test_activations_follow_the_logical_rules_of_a_mesh(tiny, make, run, batch):
+    model, params = make(tiny)
+    batch = {name: np.concatenate([value, value[:1]]) for name, value in batch.items()}
+    expected = run(model, params, batch)
+    mesh = jax.make_mesh((4, 2), ("data", "model"), axis_types=(jax.sharding.AxisType.Auto,) * 2)
+    rules = (("batch", "data"), ("vocab", "model"), ("embed", None), ("length", None))
+    with jax.set_mesh(mesh), nn.logical_axis_rules(rules):
+        call = jax.jit(lambda p, b: model.apply({"params": p}, **b, enable_dropout=False))
+        logits = call(params, batch)
+    assert logits.sharding.spec == jax.sharding.PartitionSpec("data", None, "model")
+    np.testing.assert_allclose(logits, expected, atol=1e-5)
