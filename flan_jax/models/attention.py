@@ -91,8 +91,8 @@ class RelativePositionBias(nn.Module):
     def __call__(self, query_length: int, key_length: int) -> jax.Array:
         """Returns the bias 1xHxQxS."""
         q, s = query_length, key_length
-        # The bias depends on the distance only, so Q+S-1 values are looked up. Repeating them with a
-        # period one longer than the row pitch shifts each row by one against the row before: the
+        # The bias depends on the distance only, so Q+S-1 values are looked up. Repeating them with
+        # a period one longer than the row pitch shifts each row by one against the row before: the
         # layout is done by reshapes, forwards and backwards, where a QxS gather needs a scatter.
         value_HxP = self._by_distance(np.arange(-(q - 1), s))
         value_HxP = jnp.pad(value_HxP, ((0, 0), (0, 1)))

@@ -35,8 +35,8 @@ def to_scanned(tree: Mapping[str, Any], scan_axis: int = 1) -> Tree:
         expected = [f"layers_{i}" for i in range(len(layers))]
         if not layers or sorted(layers) != sorted(expected):
             raise CheckpointError(
-                f"'{stack}' has {', '.join(sorted(node)) or 'nothing'}; expected layers_0 up to the "
-                "last layer with no number missing. Is the tree in the scanned layout already?"
+                f"'{stack}' has {', '.join(sorted(node)) or 'nothing'}; expected layers_0 up to "
+                "the last layer with no number missing. Is the tree in the scanned layout already?"
             )
         ordered = [layers[name] for name in expected]
         rest[stack] = jax.tree.map(lambda *leaves: _stack(leaves, scan_axis), *ordered)
@@ -62,8 +62,8 @@ def to_unscanned(tree: Mapping[str, Any], scan_axis: int = 1) -> Tree:
         counts = {_length(leaf, scan_axis) for leaf in jax.tree.leaves(node[stack])}
         if len(counts) != 1:
             raise CheckpointError(
-                f"the arrays of '{stack}/{stack}' have {sorted(counts)} layers at axis {scan_axis}; "
-                "expected one number. Was the tree made with another param_scan_axis?"
+                f"the arrays of '{stack}/{stack}' have {sorted(counts)} layers at axis "
+                f"{scan_axis}; expected one number. Was the tree made with another param_scan_axis?"
             )
         for i in range(counts.pop()):
             rest[f"layers_{i}"] = jax.tree.map(lambda x, i=i: _pick(x, i, scan_axis), node[stack])

@@ -56,7 +56,7 @@ def run_hugging_face(fields: dict, tokens: dict[str, np.ndarray], seed: int) -> 
     torch.manual_seed(seed)
     model = transformers.T5ForConditionalGeneration(transformers.T5Config(**fields)).eval()
     if not fields["tie_word_embeddings"]:
-        # transformers 5 ties the table of a fresh model in any case; the released 1.1 models do not.
+        # transformers 5 ties the table of a fresh model always; the released 1.1 models do not.
         model.lm_head.weight = torch.nn.Parameter(torch.randn_like(model.lm_head.weight))
     with torch.no_grad():
         for parameter in model.parameters():

@@ -16,8 +16,8 @@ TINY = T5Config(
     vocab_size=48,
     emb_dim=16,
     num_heads=3,
-    num_encoder_layers=2,
-    num_decoder_layers=3,
+    num_encoder_layers=1,
+    num_decoder_layers=2,
     head_dim=4,
     mlp_dim=24,
     mlp_activations=("gelu", "linear"),
@@ -28,7 +28,7 @@ TINY = T5Config(
 
 @pytest.fixture
 def tiny() -> T5Config:
-    """Two encoder and three decoder layers, gated, untied, unscanned."""
+    """One encoder and two decoder layers, gated, untied, unscanned."""
     return TINY
 
 

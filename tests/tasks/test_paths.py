@@ -3,6 +3,7 @@ import pytest
 
 from flan_jax import gin_utils
 from flan_jax.errors import ConfigError, DataError
+from flan_jax.models import sizes
 from tasks.paths import ENVIRONMENT, Paths
 from tasks.settings import Cot, CotSuperNI, SuperNI
 
@@ -65,3 +66,20 @@ def test_gin_text_with_these_names_passes_the_strict_check():
     with pytest.raises(ConfigError, match="encodng"):
         bad = ["tasks.SuperNI.encodng = 'def'"]
         gin_utils.parse([], bad, entry="tasks.Cot")
+
+
+@pytest.mark.parametrize("name", ["cot", "super_ni", "cot_super_ni"])
+def test_mixture_files_go_on_top_of_a_run(name):
+    files = ["models/tiny.gin", "runs/finetune.gin", f"mixtures/{name}.gin"]
+    gin_utils.parse(files, ["MODEL_DIR = '/x'", "TRAIN_STEPS = 2"])
+    assert gin_utils.macro_value("MIXTURE_OR_TASK_MODULE").startswith("tasks.")
+    assert gin_utils.macro_value("TASK_FEATURE_LENGTHS")["targets"] == 128
+    assert SuperNI().split == "default" and Cot().validation_rows == 200
+
+
+def test_the_small_recipe_has_the_size_its_header_states():
+    gin_utils.parse(["runs/cot_super_ni_small.gin"], ["MODEL_DIR = '/x'"])
+    config = gin_utils.macro_value("MODEL").config
+    assert sizes.count_params(config) == 11_373_568
+    assert 2 * config.vocab_size * config.emb_dim == 8_224_768
+    assert SuperNI().split == "subset" and SuperNI().allow_missing
