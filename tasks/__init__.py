@@ -1,1 +1,1 @@
-"""Tasks: one file per dataset family. Importing a module and calling its `register()` registers it."""
+"""Tasks, one file per dataset family; a module is imported, then its `register()` called."""

@@ -64,7 +64,7 @@ def extract(text: str, kind: AnswerKind, bare: bool = False) -> str | None:
 
 def canonical(answer: str, kind: AnswerKind) -> str:
     """Returns a reference answer in the form `extract` gives; the plain text where it has none."""
-    return _reader(kind)(answer) or _plain(answer)
+    return _reader(kind)(answer) or _plain(answer) or ""
 
 
 def answer_postprocessor(kind: AnswerKind, bare: bool = False) -> Callable[..., str | None]:

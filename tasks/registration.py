@@ -75,7 +75,7 @@ class ColumnSource(seqio.DataSource):
         columns = {key: tf.convert_to_tensor(value) for key, value in self.columns(split).items()}
         rows = self.num_input_examples(split)
         if not shuffle:
-            return tf.data.Dataset.from_tensor_slices(columns)
+            return tf.data.Dataset.from_tensor_slices(columns)  # pyright: ignore[reportArgumentType]
         numbers = tf.data.Dataset.from_tensor_slices(tf.range(rows, dtype=tf.int64))
         return numbers.shuffle(rows, seed=seed).map(
             lambda row: {key: tf.gather(value, row) for key, value in columns.items()},
@@ -83,7 +83,7 @@ class ColumnSource(seqio.DataSource):
         )
 
 
-def vocabulary_from(paths: Paths) -> seqio.Vocabulary:
+def vocabulary_from(paths: Paths) -> seqio.SentencePieceVocabulary:
     """Returns T5's vocabulary of the configured SentencePiece file, with 100 sentinel ids."""
     return seqio.SentencePieceVocabulary(str(paths.resolve("sentencepiece_model")), extra_ids=100)
 
@@ -116,7 +116,7 @@ def add_text_task(
     seqio.TaskRegistry.remove(name)
     return seqio.TaskRegistry.add(
         name,
-        source=source,
+        source=source,  # pyright: ignore[reportArgumentType]
         preprocessors=[
             *preprocessors,
             seqio.preprocessors.tokenize,

@@ -1,3 +1,4 @@
+import functools
 import re
 from typing import Any
 
@@ -10,7 +11,6 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from flan_jax import losses, schedules
-from flan_jax import state as state_lib
 from flan_jax import step as step_lib
 from flan_jax.adafactor import Adafactor
 from flan_jax.errors import ConfigError
@@ -18,6 +18,7 @@ from flan_jax.models.config import T5Config
 from flan_jax.models.encoder_decoder import EncoderDecoderModel
 from flan_jax.models.t5 import Transformer
 from flan_jax.optimizers import SGD
+from flan_jax.state import TrainState
 
 B, L, T, D, V = 16, 6, 5, 8, 12
 
@@ -29,13 +30,6 @@ class BagModel:
     loss_normalizing_factor: Any = losses.NUM_REAL_TARGET_TOKENS
     dropout_rate: float = 0.0
     output_factor: float = 1.0
-
-    def init(self, rng):
-        first, second = jax.random.split(rng)
-        return {
-            "embed": jax.random.normal(first, (V, D)),
-            "out": jax.random.normal(second, (D, V)),
-        }
 
     def loss_fn(self, params, batch, dropout_key, num_tasks=1):
         hidden_BxD = jnp.mean(params["embed"][batch["encoder_input_tokens"]], axis=1)
@@ -50,6 +44,18 @@ class BagModel:
         )
         weights_BxT = losses.loss_weights(batch, self.loss_normalizing_factor)
         return losses.sum_losses(token, weights_BxT, batch.get("decoder_task_ids"), num_tasks)
+
+
+def make_params():
+    rng = np.random.default_rng(1)
+    shapes = {"embed": (V, D), "out": (D, V)}
+    return {name: jnp.asarray(rng.normal(size=s), jnp.float32) for name, s in shapes.items()}
+
+
+def start_state(tx, params=None):
+    """A state at step 0, without compiling an initialisation."""
+    params = make_params() if params is None else params
+    return TrainState(jnp.zeros((), jnp.int32), params, tx.init(params))
 
 
 def make_batch(vocab_size=V):
@@ -77,8 +83,8 @@ def gradient_tx():
     return SGD().make(schedules.constant(1.0))
 
 
-def run_step(model, tx, num_microbatches, batch, seed=0, steps=1):
-    state = state_lib.init_state(model, tx, 1)
+def run_step(model, tx, num_microbatches, batch, seed=0, steps=1, params=None):
+    state = start_state(tx, params)
     step = jax.jit(step_lib.make_train_step(model, tx, num_microbatches, 3, seed))
     for _ in range(steps):
         state, metrics = step(state, batch)
@@ -137,8 +143,9 @@ def tiny_t5(scan_layers=False, dropout_rate=0.0):
 def test_microbatches_of_a_t5():
     batch = make_batch(vocab_size=32)
     model = tiny_t5()
-    whole, whole_metrics = run_step(model, gradient_tx(), 1, batch)
-    parts, parts_metrics = run_step(model, gradient_tx(), 4, batch)
+    params = model.init(jax.random.key(0))
+    whole, whole_metrics = run_step(model, gradient_tx(), 1, batch, params=params)
+    parts, parts_metrics = run_step(model, gradient_tx(), 4, batch, params=params)
     assert_close(parts.params, whole.params)
     assert_close(parts_metrics, whole_metrics)
 
@@ -146,13 +153,13 @@ def test_microbatches_of_a_t5():
 def test_the_update_is_the_optimizers():
     batch, model = make_batch(), BagModel()
     tx = SGD(momentum=0.9, global_norm_clip_threshold=0.1).make(schedules.constant(0.5))
-    start = state_lib.init_state(model, tx, 1)
+    start = start_state(tx)
 
     def mean_loss(params):
         sums = model.loss_fn(params, batch, None, 3)
         return sums.loss / sums.weight
 
-    loss, grads = jax.value_and_grad(mean_loss)(start.params)
+    loss, grads = jax.jit(jax.value_and_grad(mean_loss))(start.params)
     norm = np.sqrt(sum(float(jnp.sum(g * g)) for g in grads.values()))
     state, metrics = run_step(model, tx, 1, batch)
     assert norm > 0.1, "the test must clip"
@@ -196,23 +203,18 @@ def test_dropout_depends_on_seed_step_and_microbatch_only():
     model = BagModel(dropout_rate=0.5)
     still = SGD().make(schedules.constant(0.0))
 
-    def loss(seed, steps, num_microbatches=1):
-        return float(run_step(model, still, num_microbatches, batch, seed, steps)[1].loss)
-
-    assert loss(0, 1) == loss(0, 1)
     # Parameters stand still, so another loss means another mask.
-    assert loss(0, 1) != loss(1, 1)
-    assert loss(0, 1) != loss(0, 2)
+    found = [
+        float(run_step(model, still, 1, batch, seed, steps)[1].loss)
+        for seed, steps in ((0, 1), (0, 1), (1, 1), (0, 2))
+    ]
+    assert found[0] == found[1] and len(set(found)) == 3
     # Twice the same rows in two microbatches: equal sums would mean equal masks.
     twice = jax.tree.map(lambda x: jnp.repeat(x[8:], 2, axis=0), batch)
-    first, second = (
-        model.loss_fn(
-            model.init(jax.random.key(1)),
-            {n: x[i] for n, x in step_lib.split_rows(twice, 2).items()},
-            jax.random.fold_in(jax.random.fold_in(jax.random.key(0), 0), i),
-        ).loss
-        for i in range(2)
-    )
+    one = jax.tree.map(lambda x: x[::2], twice)
+    loss = jax.jit(lambda key: model.loss_fn(make_params(), one, key).loss)
+    step_key = jax.random.fold_in(jax.random.key(0), 0)
+    first, second = (loss(jax.random.fold_in(step_key, i)) for i in range(2))
     assert first != second
     _, metrics = run_step(model, still, 2, twice)
     assert float(metrics.sums.loss) == pytest.approx(float(first + second), rel=1e-5)
@@ -222,7 +224,7 @@ def test_a_resumed_run_continues_exactly():
     batch, model = make_batch(), BagModel(dropout_rate=0.5)
     tx = Adafactor(beta1=0.9).make(schedules.constant(0.1))
     step = jax.jit(step_lib.make_train_step(model, tx, 2, 3, 7))
-    state = state_lib.init_state(model, tx, 1)
+    state = start_state(tx)
     for i in range(4):
         if i == 2:
             stored = jax.tree.map(np.asarray, state)
@@ -242,7 +244,7 @@ def test_not_finite_is_reported():
 def test_a_batch_of_padding_changes_nothing():
     batch = jax.tree.map(jnp.zeros_like, make_batch())
     state, metrics = run_step(BagModel(), gradient_tx(), 2, batch)
-    start = state_lib.init_state(BagModel(), gradient_tx(), 1)
+    start = start_state(gradient_tx())
     assert bool(metrics.all_finite) and float(metrics.loss) == 0
     jax.tree.map(np.testing.assert_array_equal, state.params, start.params)
 
@@ -260,7 +262,7 @@ def test_microbatches_move_no_rows_between_devices():
     rows, whole = NamedSharding(mesh, P("data")), NamedSharding(mesh, P())
     model, tx = BagModel(), gradient_tx()
     batch = jax.device_put(make_batch(), rows)
-    state = state_lib.init_state(model, tx, 1, jax.tree.map(lambda _: whole, _abstract(model, tx)))
+    state = jax.device_put(start_state(tx), whole)
     step = jax.jit(
         step_lib.make_train_step(model, tx, 2, 3), in_shardings=(whole, rows), out_shardings=whole
     )
@@ -276,17 +278,13 @@ def test_microbatches_move_no_rows_between_devices():
     assert_close(metrics, expected_metrics)
 
 
-def _abstract(model, tx):
-    return state_lib.abstract_state(model, tx)
-
-
 def test_gradient_shardings_are_kept():
     mesh = Mesh(np.array(jax.devices()).reshape(4, 2), ("fsdp", "model"))
     model, tx = BagModel(), gradient_tx()
     split = NamedSharding(mesh, P(None, "model"))
-    shardings = jax.tree.map(lambda _: split, model.init(jax.random.key(0)))
+    shardings = jax.tree.map(lambda _: split, make_params())
     step = step_lib.make_train_step(model, tx, 2, 3, grad_shardings=shardings)
-    state = state_lib.init_state(model, tx, 1)
+    state = start_state(tx)
     found, _ = jax.jit(step)(state, make_batch())
     expected, _ = run_step(model, tx, 1, make_batch())
     assert_close(found.params, expected.params)
@@ -294,9 +292,11 @@ def test_gradient_shardings_are_kept():
 
 def test_eval_step_has_no_dropout():
     batch = make_batch()
-    params = BagModel().init(jax.random.key(0))
-    plain = step_lib.eval_step(params, batch, model=BagModel(), num_tasks=3)
-    dropping = step_lib.eval_step(params, batch, model=BagModel(dropout_rate=0.9), num_tasks=3)
+    params = make_params()
+    plain, dropping = (
+        jax.jit(functools.partial(step_lib.eval_step, model=model, num_tasks=3))(params, batch)
+        for model in (BagModel(), BagModel(dropout_rate=0.9))
+    )
     jax.tree.map(np.testing.assert_array_equal, plain, dropping)
     assert plain.task_loss_K.shape == (3,)
 

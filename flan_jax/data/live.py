@@ -226,7 +226,7 @@ class TrainIterator:
         files, saved = save_streams(self._streams)
         return snapshot.to_bytes(
             {
-                "sampler": np.int64(self._sampler.position),
+                "sampler": np.array(self._sampler.position),
                 "counts": self._counts_KxC,
                 "positions": np.array([stream.position for stream in self._streams]),
                 "saved": np.array(saved, np.int64),

@@ -81,10 +81,8 @@ class TaskStream:
           restored: whether the TensorFlow iterator stands there already. Otherwise the chunks are
             read again, which costs as much as it did the first time.
         """
-        if not restored:
-            iterator = self.iterator()
-            for _ in range(position):
-                next(iterator)
+        while not restored and self.position < position:
+            self._read_chunk()
         self.position = position
         self._chunk, self._next = pending, 0
 

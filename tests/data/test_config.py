@@ -80,7 +80,5 @@ def test_configuration_modules_import_no_tensorflow():
         "flan_jax.data.packing, flan_jax.data.live, flan_jax.testing\n"
         "print([m for m in ('seqio', 'tensorflow') if m in sys.modules])"
     )
-    found = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

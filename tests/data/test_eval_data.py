@@ -81,7 +81,7 @@ def test_batches_hold_each_example_once_and_results_return_in_order(tasks, sort_
     lengths = sorted(lengths) if sort_by_length else lengths
     longest = [max(lengths[i : i + 4]) for i in range(0, len(lengths), 4)]
     assert widths == [4 if most <= 4 else 6 for most in longest]
-    assert widths.count(4) == (2 if sort_by_length else 0)
+    assert widths.count(4) == (1 if sort_by_length else 0)
 
 
 def test_predictions_need_no_targets():

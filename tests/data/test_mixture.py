@@ -164,5 +164,3 @@ def test_module_failures_are_explained(module_folder):
     (module_folder / "flan_test_broken.py").write_text("1 / 0\n")
     with pytest.raises(ConfigError, match="'flan_test_broken' failed: ZeroDivisionError"):
         import_task_module("flan_test_broken")
-
-

@@ -53,19 +53,17 @@ def penalised(outputs, kind, alpha):
     return {tokens: lp / size(len(tokens)) ** alpha for tokens, lp in outputs.items()}
 
 
-@pytest.mark.parametrize(
-    ("kind", "alpha"), [("google", 0.6), ("google", 0.0), ("hf", 1.0), ("hf", 2.0), ("hf", -1.0)]
-)
+@pytest.mark.parametrize(("kind", "alpha"), [("google", 0.6), ("hf", 1.0), ("hf", -1.0)])
 def test_wide_beam_finds_the_best_outputs_of_all(toy, kind, alpha):
-    # Wide enough to keep every open prefix (4 tokens go on from each, at most 4**2 before the last
-    # step), and 'never' stops only when nothing can be gained: the search is exact.
+    # Wide enough to keep every open prefix (4**2 before the last step) and to let every ending one
+    # of step 2 join (20 candidates); 'never' stops only when nothing can be gained: it is exact.
     table = toy.make_table(3, num_rows=3, vocab_size=5)
     length = 3
     found = search(
         toy,
         table,
         length=length,
-        beam_size=85,
+        beam_size=20,
         length_penalty=alpha,
         length_penalty_type=kind,
         early_stopping="never",

@@ -39,10 +39,10 @@ def beam_config(golden, alpha, early_stopping):
     )
 
 
-def check_against(tiny, golden, expected):
+def check_against(tiny, golden, expected, cases):
     greedy = decode(tiny, DecodeConfig(max_decode_length=golden.T))
     np.testing.assert_array_equal(greedy.tokens_BxKxT[:, 0], expected["greedy_tokens"])
-    for name, alpha, early_stopping in golden.BEAM_CASES:
+    for name, alpha, early_stopping in cases:
         found = decode(tiny, beam_config(golden, alpha, early_stopping))
         np.testing.assert_array_equal(found.tokens_BxKxT, expected[f"{name}_tokens"], name)
         np.testing.assert_allclose(
@@ -53,13 +53,15 @@ def check_against(tiny, golden, expected):
 def test_greedy_and_beam_equal_hugging_face_golden(tiny, golden):
     expected = np.load(golden.PATH)
     assert len({int((row == 0).argmax()) for row in expected["greedy_tokens"]}) > 3
-    check_against(tiny, golden, expected)
+    # The cheaper half; the live comparison below takes all cases.
+    cases = [case for case in golden.BEAM_CASES if case[0] in ("mean", "long", "first")]
+    check_against(tiny, golden, expected, cases)
 
 
 @pytest.mark.parity
 def test_greedy_and_beam_equal_hugging_face_now(tiny, golden):
     pytest.importorskip("transformers")
-    check_against(tiny, golden, golden.generate())
+    check_against(tiny, golden, golden.generate(), golden.BEAM_CASES)
 
 
 def test_scores_equal_those_of_a_full_pass(tiny, golden):

@@ -1,4 +1,4 @@
-"""A tiny model with fixed random weights, and the mesh of the 8 emulated devices."""
+"""A tiny model with fixed random weights, on one device and on eight."""
 
 import dataclasses
 from typing import Any
@@ -39,12 +39,12 @@ def make_tiny(devices: int) -> Tiny:
 
 @pytest.fixture(scope="session")
 def tiny() -> Tiny:
-    return make_tiny(8)
+    return make_tiny(1)
 
 
 @pytest.fixture(scope="session")
-def tiny_one_device() -> Tiny:
-    return make_tiny(1)
+def tiny_on_eight_devices() -> Tiny:
+    return make_tiny(8)
 
 
 @pytest.fixture

@@ -77,16 +77,20 @@ def test_metrics_equal_those_of_seqios_evaluator(tiny, dataset, tmp_path):
 
 
 def test_predictions_keep_the_order_and_do_not_depend_on_batches_or_devices(
-    tiny, tiny_one_device, dataset, tmp_path
+    tiny, tiny_on_eight_devices, dataset, tmp_path
 ):
     testing.register_toy_task("eval_order", num_examples=21, seed=4)
     texts = [inputs for inputs, _ in testing.toy_rows(21, seed=5)]
     config = DecodeConfig(method="sample", temperature=1.5)
     runner.evaluate_tasks(
-        *tiny.args(), dataset("eval_order"), config, output_dir=tmp_path / "8", say=silent
+        *tiny_on_eight_devices.args(),
+        dataset("eval_order"),
+        config,
+        output_dir=tmp_path / "8",
+        say=silent,
     )
     runner.evaluate_tasks(
-        *tiny_one_device.args(),
+        *tiny.args(),
         dataset("eval_order", batch_size=5),
         config,
         output_dir=tmp_path / "1",
