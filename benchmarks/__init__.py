@@ -1,0 +1,1 @@
+"""Measurements against a named baseline of the same run. Not part of the package."""

@@ -3,8 +3,9 @@
     python -m benchmarks.t5_small --output /tmp/t5_small.json
 
 Batch 8, 256 input and 64 target tokens, no padding, Adafactor, dropout 0.1; 32 tokens are decoded
-greedily. With FLAN_JAX_BENCH_T5X=/path/to/a/t5x/checkout T5X's own step is measured in the same run
-and the ratios ours/T5X are added. Each measurement is a process of its own; the two sides alternate.
+greedily. With FLAN_JAX_BENCH_T5X=/path/to/a/t5x/checkout T5X's own step is measured in the same
+run and the ratios ours/T5X are added. Each measurement is a process of its own; the two sides
+alternate.
 """
 
 import argparse

@@ -81,14 +81,16 @@ def measure(checkout: str, dtype: str, sizes: dict[str, Any], runs: int) -> dict
 
     def train_step(state: Any, batch: Any, key: Any) -> Any:
         return t5x.trainer.train_with_lr(
-            state, batch, learning_rate=timing.LEARNING_RATE, dropout_rng=key, model=model,
+            state,
+            batch,
+            learning_rate=timing.LEARNING_RATE,
+            dropout_rng=key,
+            model=model,
             num_microbatches=None,
         )[0]
 
     key = jax.random.PRNGKey(1)
-    step, compile_s = timing.compile_timed(
-        jax.jit(train_step, donate_argnums=0), state, batch, key
-    )
+    step, compile_s = timing.compile_timed(jax.jit(train_step, donate_argnums=0), state, batch, key)
     holder = [state]
 
     def one_step() -> Any:

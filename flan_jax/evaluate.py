@@ -19,7 +19,7 @@ from flan_jax.mesh import PjitPartitioner
 from flan_jax.models.encoder_decoder import EncoderDecoderModel
 
 # What `flan-jax eval MODEL_DIR` adds to the configuration that the run stored. DATASET is the scope
-# of the run's evaluation data, or of its training data where it had none.
+# of the run's evaluation data, or of its training data where it had none; MODEL_DIR is its folder.
 _FROM_A_RUN = (
     "eval_script.evaluate.model = %MODEL",
     "eval_script.evaluate.dataset_cfg = @DATASET/utils.DatasetConfig()",
@@ -27,6 +27,7 @@ _FROM_A_RUN = (
     "eval_script.evaluate.partitioner = @partitioning.PjitPartitioner()",
     "eval_script.evaluate.decode_config = @decoding.DecodeConfig()",
     "eval_script.evaluate.output_dir = %INFER_OUTPUT_DIR",
+    "INFER_OUTPUT_DIR = 'MODEL_DIR/infer_eval'",
     "evaluated/utils.RestoreCheckpointConfig.path = %CHECKPOINT_PATH",
 )
 
@@ -134,7 +135,6 @@ def parse_for(
     from_a_run: tuple[str, ...],
     model_dir: str | None,
     args: argparse.Namespace,
-    **macros: str | None,
 ) -> None:
     """Parses the configuration of a command that works on a trained model.
 
@@ -143,21 +143,25 @@ def parse_for(
 
     Args:
       entry: selector that will be called.
-      from_a_run: bindings added to a run's configuration; DATASET stands for a scope.
+      from_a_run: bindings added to a run's configuration; DATASET stands for the scope of its data
+        and MODEL_DIR for its folder.
       model_dir: the run, or None.
-      args: parsed flags: `gin_file`, `gin_bindings`, `gin_search_paths`, `checkpoint`.
-      **macros: text values of macros that `from_a_run` reads; None where gin has to give it.
+      args: parsed flags: `gin_file`, `gin_bindings`, `gin_search_paths`, `checkpoint`. A checkpoint
+        alone stands for the run it lies in.
 
     Raises:
       ConfigError: there is nothing to read, or the configuration has mistakes.
     """
     files, bindings = list(args.gin_file), []
+    if model_dir is None and not files and args.checkpoint is not None:
+        model_dir = run_of(absolute(args.checkpoint))
     if model_dir is None and not files:
         raise ConfigError(
             f"flan-jax {args.command} needs a MODEL_DIR, or gin files that describe the model: "
             f"flan-jax {args.command} MODEL_DIR"
         )
     if model_dir is not None:
+        model_dir = absolute(model_dir)
         stored = epath.Path(model_dir) / gin_utils.CONFIG_NAME
         if not stored.exists():
             raise ConfigError(
@@ -167,10 +171,9 @@ def parse_for(
         files.insert(0, str(stored))
         has_eval_data = "infer_eval/utils.DatasetConfig" in stored.read_text()
         scope = "infer_eval" if has_eval_data else "train"
-        from_a_run = tuple(line.replace("DATASET", scope) for line in from_a_run)
-        macros = {"CHECKPOINT_PATH": model_dir} | macros
-        bindings = [f"MODEL_DIR = {model_dir!r}", *from_a_run]
-        bindings += [f"{name} = {value!r}" for name, value in macros.items() if value is not None]
+        bindings = [f"MODEL_DIR = {model_dir!r}", f"CHECKPOINT_PATH = {model_dir!r}"]
+        for line in from_a_run:
+            bindings.append(line.replace("DATASET", scope).replace("MODEL_DIR", model_dir))
     bindings += args.gin_bindings
     if args.checkpoint is not None:
         bindings.append(f"CHECKPOINT_PATH = {absolute(args.checkpoint)!r}")
@@ -180,15 +183,19 @@ def parse_for(
 
 def command(model_dir: str | None, args: argparse.Namespace) -> None:
     """`flan-jax eval`."""
-    model_dir = absolute(model_dir)
-    output_dir = None if model_dir is None else os.path.join(model_dir, "infer_eval")
-    parse_for("eval_script.evaluate", _FROM_A_RUN, model_dir, args, INFER_OUTPUT_DIR=output_dir)
+    parse_for("eval_script.evaluate", _FROM_A_RUN, model_dir, args)
     evaluate()
 
 
-def absolute(path: str | None) -> str | None:
-    """Returns a local path from the root, which Orbax wants; others as they are."""
-    return path if path is None or "://" in path else os.path.abspath(path)
+def absolute(path: str) -> str:
+    """Returns a local path from the root, which Orbax wants; a URL as it is."""
+    return path if "://" in path else os.path.abspath(path)
+
+
+def run_of(checkpoint: str) -> str:
+    """Returns the MODEL_DIR that a checkpoint directory lies in, or the path itself."""
+    path = epath.Path(checkpoint)
+    return str(path.parent if re.search(r"_\d+$", path.name) else path)
 
 
 def _say_nothing(text: str) -> None:

@@ -2,8 +2,9 @@
 
 Model FLOPs count every matrix product of the forward pass once and the backward pass as twice the
 forward pass; recomputation under remat is not counted (PaLM paper, arXiv 2204.02311, appendix B).
-Encoder parameters see input tokens, decoder parameters see target tokens, and the keys and values of
-cross-attention see input tokens: charging all parameters for all tokens overstates T5 up to twofold.
+Encoder parameters see input tokens, decoder parameters see target tokens, and the keys and values
+of cross-attention see input tokens: charging all parameters for all tokens counts up to twice as
+much.
 """
 
 import dataclasses

@@ -356,7 +356,6 @@ def _say(text: str) -> None:
 
 def command(model_dir: str | None, args: argparse.Namespace) -> None:
     """`flan-jax infer`."""
-    model_dir = evaluate.absolute(model_dir)
     evaluate.parse_for("infer_script.infer", _FROM_A_RUN, model_dir, args)
     given = {"prompts": args.prompts, "output": args.output, "interactive": args.interactive}
     infer(**{name: value for name, value in given.items() if value})

@@ -3,7 +3,6 @@
 import argparse
 import os
 import pathlib
-import re
 import zipfile
 from collections.abc import Mapping
 from typing import Any
@@ -148,9 +147,7 @@ def logits_command(args: argparse.Namespace) -> None:
     files = list(args.gin_file)
     checkpoint = evaluate.absolute(args.checkpoint)
     if not files:
-        folder = epath.Path(checkpoint)
-        folder = folder.parent if re.search(r"_\d+$", folder.name) else folder
-        stored = folder / gin_utils.CONFIG_NAME
+        stored = epath.Path(evaluate.run_of(checkpoint)) / gin_utils.CONFIG_NAME
         if not stored.exists():
             raise ConfigError(
                 f"The model of {args.checkpoint} is not known: there is no {stored}. Name a model "

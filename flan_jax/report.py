@@ -1,11 +1,12 @@
 """One self-contained HTML page about a run: curves, tables per task, predictions, configuration.
 
-Everything is read from the files in MODEL_DIR (docs/architecture.md), so a page can be made while the
-run goes on, or on another machine.
+Everything is read from the files in MODEL_DIR (docs/architecture.md), so a page can be made while
+the run goes on, or on another machine.
 """
 
 import html
 import io
+import itertools
 import json
 import pathlib
 import re
@@ -28,7 +29,8 @@ h1 { font-size: 24px; margin: 0 0 4px; } h2 { font-size: 18px; margin: 32px 0 8p
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(480px, 1fr)); gap: 12px; }
 .plots svg { width: 100%; height: auto; }
 table { border-collapse: collapse; width: 100%; font-size: 14px; }
-th, td { text-align: left; padding: 5px 10px; border-bottom: 1px solid #e6eaf0; vertical-align: top; }
+th, td { text-align: left; padding: 5px 10px; border-bottom: 1px solid #e6eaf0; }
+th, td { vertical-align: top; }
 th { color: #5b6675; font-weight: 600; } td.n, th.n { text-align: right; }
 td.n { font-variant-numeric: tabular-nums; }
 tr.ok td:first-child { border-left: 3px solid #2a9d58; }
@@ -246,8 +248,13 @@ def _task_table(title: str, records: list[dict[str, Any]]) -> str:
             steps, values = _numbers(entries, metric)
             if values:
                 rows.append(
-                    [task, metric, f"{values[0]:.4g} (step {steps[0]})" if len(values) > 1 else "",
-                     f"{values[-1]:.4g}", str(steps[-1])]
+                    [
+                        task,
+                        metric,
+                        f"{values[0]:.4g} (step {steps[0]})" if len(values) > 1 else "",
+                        f"{values[-1]:.4g}",
+                        str(steps[-1]),
+                    ]
                 )
     return f"<h2>{html.escape(title)}</h2>" + _table(
         ["task", "metric", "first", "last", "at step"], rows, numeric=(2, 3, 4)
@@ -272,9 +279,8 @@ def _data_table(path: pathlib.Path) -> str:
         if not isinstance(value, (dict, list))
     )
     header = ["task", *(column.replace("_", " ") for column in columns)]
-    return (
-        f"<h2>Training data seen</h2><ul>{totals}</ul>"
-        + _table(header, rows, numeric=range(1, len(header)))
+    return f"<h2>Training data seen</h2><ul>{totals}</ul>" + _table(
+        header, rows, numeric=range(1, len(header))
     )
 
 
@@ -296,18 +302,20 @@ def _predictions(folder: pathlib.Path, most: int) -> str:
     for index, (task, (step, path)) in enumerate(sorted(newest.items())):
         rows = []
         with path.open(encoding="utf-8") as lines:
-            for _, line in zip(range(most), lines):
+            for line in itertools.islice(lines, most):
                 row = json.loads(line)
                 texts = [_text(row.get(key)) for key in ("inputs", "targets", "prediction")]
                 score = row.get("score")
                 shown = f"{score:.3f}" if isinstance(score, (int, float)) else _text(score)
                 state = "ok" if texts[1].strip() == texts[2].strip() else "no"
                 cells = "".join(f'<td class="text">{html.escape(text)}</td>' for text in texts)
-                rows.append(f'<tr class="{state}">{cells}<td class="n">{html.escape(shown)}</td></tr>')
+                rows.append(
+                    f'<tr class="{state}">{cells}<td class="n">{html.escape(shown)}</td></tr>'
+                )
         opened = " open" if index < 3 else ""
         parts.append(
-            f"<details{opened}><summary>{html.escape(task)}, step {step}</summary><table>"
-            "<tr><th>inputs</th><th>targets</th><th>prediction</th>"
+            f"<details{opened}><summary>{html.escape(task)}, step {step}</summary>"
+            "<table><tr><th>inputs</th><th>targets</th><th>prediction</th>"
             '<th class="n">log-likelihood</th></tr>' + "".join(rows) + "</table></details>"
         )
     if not parts:
@@ -323,7 +331,9 @@ def _config(path: pathlib.Path) -> str:
     if not path.exists():
         return ""
     text = html.escape(path.read_text(encoding="utf-8"))
-    return f"<h2>Configuration</h2><details><summary>config.gin</summary><pre>{text}</pre></details>"
+    return (
+        f"<h2>Configuration</h2><details><summary>config.gin</summary><pre>{text}</pre></details>"
+    )
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[int]) -> str:

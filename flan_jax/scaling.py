@@ -106,4 +106,3 @@ def _train(run_dir: pathlib.Path, count: int, macro: str, arguments: Sequence[st
             f"The run on {count} tasks ended with exit code {code}; what it printed is above. "
             "Give the same command again to go on from here."
         )
-

@@ -71,7 +71,9 @@ class Chronometer:
         return self._elapsed_s + running
 
 
-def status_line(step: int, total_steps: int, values: Mapping[str, float | None], eta_s: float) -> str:
+def status_line(
+    step: int, total_steps: int, values: Mapping[str, float | None], eta_s: float
+) -> str:
     """The line a person watches.
 
     Args:
@@ -81,9 +83,11 @@ def status_line(step: int, total_steps: int, values: Mapping[str, float | None],
         (share of 1; None on a chip whose peak is not known), `data_wait` (share of 1).
       eta_s: seconds to the end.
 
-    >>> status_line(120, 2000, {"loss": 2.1344, "learning_rate": 0.01, "tokens_per_s": 18230.0,
-    ...   "padded_tokens_per_s": 19000.0, "mfu": None, "data_wait": 0.003}, 192)
-    'step 120/2000  6.0%  loss 2.1344  lr 1.00e-02  18.2k tok/s (19.0k with padding)  data wait 0.3%  ETA 3m12s'
+    >>> values = {"loss": 2.1344, "learning_rate": 0.01, "tokens_per_s": 18230.0,
+    ...   "padded_tokens_per_s": 19000.0, "mfu": None, "data_wait": 0.003}
+    >>> status_line(120, 2000, values, 192).split("  ")  # doctest: +NORMALIZE_WHITESPACE
+    ['step 120/2000', '6.0%', 'loss 2.1344', 'lr 1.00e-02', '18.2k tok/s (19.0k with padding)',
+     'data wait 0.3%', 'ETA 3m12s']
     """
     parts = [
         f"step {step}/{total_steps}",

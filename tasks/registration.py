@@ -88,7 +88,7 @@ def vocabulary_from(paths: Paths) -> seqio.SentencePieceVocabulary:
     return seqio.SentencePieceVocabulary(str(paths.resolve("sentencepiece_model")), extra_ids=100)
 
 
-def text_features(vocabulary: seqio.Vocabulary) -> dict[str, seqio.Feature]:
+def text_features(vocabulary: seqio.Vocabulary) -> dict[str, Any]:
     """Returns the features of a text-to-text task: int32 'inputs' and 'targets', each with EOS."""
     return {
         "inputs": seqio.Feature(vocabulary=vocabulary, add_eos=True),

@@ -11,9 +11,10 @@ from flan_jax.data import eval_data
 from flan_jax.data.config import DatasetConfig, derive_seed
 from flan_jax.data.mixture import ResolvedMixture, TaskShare
 
-# seqio Task -> {what was asked for: rows}. The evaluations of a run read the same rows each time;
-# a task that is registered anew is another object.
-_READ: "weakref.WeakKeyDictionary[Any, dict[str, eval_data.EvalTask]]" = weakref.WeakKeyDictionary()
+# seqio Task -> {what was asked for: rows}. The evaluations of a run read the same rows again, so
+# the first ones are kept; a task that is registered anew is another object.
+_READ: "weakref.WeakKeyDictionary[Any, dict[str, TaskRows]]" = weakref.WeakKeyDictionary()
+_MOST_KEPT = 200_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,18 +67,18 @@ def read_rows(
       DataError: the split is empty or cannot be read.
     """
     lengths = [cfg.input_length, cfg.target_length]
-    asked = json.dumps([cfg.split, lengths, cfg.seed, cfg.use_cached])
+    asked = json.dumps([cfg.split, lengths, cfg.seed, cfg.use_cached, num_examples])
     known = _READ.setdefault(share.task, {})
-    if asked not in known:
-        alone = dataclasses.replace(mixture, shares=(share,))
-        known[asked] = eval_data.eval_examples(cfg, mixture=alone)[0]
-    whole = known[asked]
+    if asked in known:
+        return known[asked]
+    alone = dataclasses.replace(mixture, shares=(share,))
+    whole = eval_data.eval_examples(cfg, mixture=alone)[0]
     indices = list(range(len(whole.examples)))
     if num_examples is not None and num_examples < len(indices):
         seed = derive_seed(cfg.seed or 0, share.name, "evaluation subset")
         chosen = np.random.Generator(np.random.Philox(seed)).permutation(len(indices))
         indices = sorted(chosen[:num_examples].tolist())
-    return TaskRows(
+    rows = TaskRows(
         name=share.name,
         task=share.task,
         examples=[whole.examples[i] for i in indices],
@@ -86,3 +87,7 @@ def read_rows(
         truncated_inputs=whole.truncated_inputs,
         truncated_targets=whole.truncated_targets,
     )
+    kept = sum(len(each.examples) for answers in _READ.values() for each in answers.values())
+    if kept + len(indices) <= _MOST_KEPT:
+        known[asked] = rows
+    return rows

@@ -85,6 +85,11 @@ def length_buckets(longest: int) -> list[int]:
     return sorted({part for part in parts if part >= _SHORTEST_BUCKET} | {longest})
 
 
+def whole_batch(partitioner: PjitPartitioner, batch_size: int) -> int:
+    """Returns the next batch size that the mesh can share evenly."""
+    return -(-batch_size // partitioner.batch_divisor) * partitioner.batch_divisor
+
+
 class Predictor:
     """Decodes and scores rows of one model on one mesh.
 
@@ -112,7 +117,7 @@ class Predictor:
           say: receives progress lines.
         """
         self._model, self._params, self._partitioner = model, params, partitioner
-        self._batch_size = -(-batch_size // partitioner.batch_divisor) * partitioner.batch_divisor
+        self._batch_size = whole_batch(partitioner, batch_size)
         self.lengths = dict(lengths)
         self._say = say
 

@@ -4,6 +4,7 @@ A task that fails is reported by name, and the others go on; `raise_failures` th
 with an error.
 """
 
+import dataclasses
 import functools
 import json
 import os
@@ -21,7 +22,7 @@ from flan_jax.decode.config import DecodeConfig
 from flan_jax.errors import DataError, FlanJaxError
 from flan_jax.eval import metrics as metrics_lib
 from flan_jax.eval.examples import TaskRows, read_rows
-from flan_jax.eval.predictions import Prediction, Predictor, Progress, Say, Score
+from flan_jax.eval.predictions import Prediction, Predictor, Progress, Say, Score, whole_batch
 from flan_jax.losses import LossSums
 from flan_jax.mesh import PjitPartitioner
 from flan_jax.models.encoder_decoder import EncoderDecoderModel
@@ -127,7 +128,7 @@ def train_eval(
       model: the model.
       params: its parameters, on the partitioner's mesh.
       partitioner: the mesh.
-      cfg: tasks, split, lengths, batch size and packing.
+      cfg: tasks, split, lengths, batch size (rounded up to what the mesh can share) and packing.
       max_batches: batches of each task at most, from the start of its split; None takes all.
       say: receives progress lines.
 
@@ -136,9 +137,9 @@ def train_eval(
       `accuracy` (share of tokens predicted right), `num_tokens`; or `error` alone.
 
     Raises:
-      NotFoundError, ConfigError, DataError, TopologyError: nothing can be evaluated.
+      NotFoundError, ConfigError, DataError: there are no such tasks; see `mixture.resolve`.
     """
-    partitioner.check_batch_size(cfg.batch_size)
+    cfg = dataclasses.replace(cfg, batch_size=whole_batch(partitioner, cfg.batch_size))
     resolved = mixture.resolve(cfg)
     found: Results = {}
     progress = Progress("loss", len(resolved.shares), say, unit="tasks")

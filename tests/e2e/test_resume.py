@@ -66,9 +66,7 @@ def _arrays(model_dir: pathlib.Path) -> dict[str, np.ndarray]:
         saved = checkpoint_arrays.saved_arrays(directory, item)
         wanted = {name: jax.ShapeDtypeStruct(*saved[name], sharding=here) for name in saved}
         arrays = checkpoint_arrays.read(directory, item, checkpoint_arrays.nested(wanted))
-        found |= {
-            name: np.asarray(array) for name, array in checkpoint_arrays.flat(arrays).items()
-        }
+        found |= {name: np.asarray(array) for name, array in checkpoint_arrays.flat(arrays).items()}
     return found
 
 
