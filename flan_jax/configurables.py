@@ -21,12 +21,13 @@ MODULES = (
     "flan_jax.schedules",
     "flan_jax.sharding",
     "flan_jax.train",
+    "tasks.miniflan",
     "tasks.paths",
     "tasks.settings",
 )
 
 # Read by task modules without a reference in gin files.
-CONSULTED = ("tasks.Cot", "tasks.CotSuperNI", "tasks.Paths", "tasks.SuperNI")
+CONSULTED = ("miniflan.Settings", "tasks.Cot", "tasks.CotSuperNI", "tasks.Paths", "tasks.SuperNI")
 
 for _module in MODULES:
     importlib.import_module(_module)

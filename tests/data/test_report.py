@@ -60,6 +60,7 @@ def test_newline_that_a_sentencepiece_model_drops_is_reported(shared_data):
     vocabulary = seqio.SentencePieceVocabulary(str(shared_data / "t5_vocab" / "spiece.model"))
     testing.register_toy_task("look_t5", rows=[("Say {it}\n\nnow", "ok")], vocabulary=vocabulary)
     cfg = DatasetConfig("look_t5", {"inputs": 40, "targets": 8}, "train", 2, True, 0)
-    (task,) = inspect_mixture(cfg)["tasks"]
+    found = inspect_mixture(cfg)
+    (task,) = found["tasks"]
     assert task["lost_characters"]["\n"] == 2 and task["lost_characters"]["{"] == 1
-    assert "'\\n' x2" in format_inspection(inspect_mixture(cfg))
+    assert "'\\n' x2" in format_inspection(found)

@@ -9,7 +9,7 @@ import pytest
 
 from flan_jax.errors import NotFoundError
 from flan_jax.models.sizes import SIZES, count_params, t5_config
-from flan_jax.models.t5 import Transformer
+from flan_jax.models.t5 import T5Config, Transformer
 
 # T5 1.1: millions of parameters, all and without embeddings (Raffel et al.'s 1.1 release notes).
 T5_1_1_MILLIONS = {
@@ -21,10 +21,9 @@ T5_1_1_MILLIONS = {
 }
 
 
-@pytest.mark.parametrize("family", ["t5_1_1", "flan_t5"])
 @pytest.mark.parametrize("size", T5_1_1_MILLIONS)
-def test_counts_of_t5_1_1_equal_the_published_ones(family, size):
-    config = t5_config(f"{family}_{size}")
+def test_counts_of_t5_1_1_equal_the_published_ones(size):
+    config = t5_config(f"t5_1_1_{size}")
     total = count_params(config)
     assert (
         round(total / 1e6, 2),
@@ -57,16 +56,29 @@ def test_counts_of_other_families_are_near_the_published_ones(name, published):
     assert count_params(t5_config(name)) == pytest.approx(float(published), rel=0.035)
 
 
-@pytest.mark.parametrize("scan_layers", [False, True])
-@pytest.mark.parametrize("name", SIZES)
-def test_the_formula_counts_what_the_model_makes(name, scan_layers):
-    if not scan_layers and t5_config(name).num_encoder_layers > 8:
-        pytest.skip("unrolled tracing is slow; the small sizes cover it")
-    config = t5_config(name, scan_layers=scan_layers)
+def counted(config: T5Config) -> int:
     tokens = jax.ShapeDtypeStruct((1, 2), jnp.int32)
     init = functools.partial(Transformer(config).init, enable_dropout=False)
     shapes = jax.eval_shape(init, jax.random.key(0), tokens, tokens, tokens)
-    assert sum(math.prod(x.shape) for x in jax.tree.leaves(shapes)) == count_params(config)
+    return sum(math.prod(x.shape) for x in jax.tree.leaves(shapes))
+
+
+# mT5 and Flan differ from T5 1.1 by the vocabulary at most.
+@pytest.mark.parametrize("name", [n for n in SIZES if n.startswith(("t5_", "byt5_", "mt5_small"))])
+def test_the_formula_counts_what_the_scanned_model_makes(name):
+    config = t5_config(name)
+    assert counted(config) == count_params(config)
+
+
+@pytest.mark.parametrize("name", ["t5_1_0_small", "t5_1_1_small", "byt5_small", "t5_1_1_tiny"])
+def test_the_formula_counts_what_the_unscanned_model_makes(name):
+    config = t5_config(name, scan_layers=False)
+    assert counted(config) == count_params(config)
+
+
+def test_flan_sizes_are_those_of_t5_1_1():
+    for size in T5_1_1_MILLIONS:
+        assert SIZES[f"flan_t5_{size}"] == SIZES[f"t5_1_1_{size}"]
 
 
 def test_overrides_and_unknown_names():

@@ -1,0 +1,122 @@
+"""Which compositions and phrasings are trained and which are held out, fixed by a seed."""
+
+import dataclasses
+import functools
+import itertools
+import random
+import zlib
+
+from tasks.miniflan.operations import BY_NAME, GROUPS, OPERATIONS, Words, run
+
+Composition = tuple[str, ...]  # Names of one or two operations, in order.
+Cluster = tuple[str, str]  # Kinds of the two operations.
+
+SHORTEST, LONGEST = 2, 5  # Words of an input list.
+NUM_UNSEEN = 28
+HELD_OUT_CLUSTER: Cluster = ("order", "change")
+# One list in so many is for evaluation only; training never sees it, with any instruction.
+_EVALUATION_SHARE = 8
+
+FRAMES = {
+    1: ("{a} : {list}", "just {a} : {list}", "please {a} : {list}", "only {a} : {list}"),
+    2: (
+        "{a} then {b} : {list}",
+        "first {a} next {b} : {list}",
+        "{a} and {b} : {list}",
+        "please {a} before {b} : {list}",
+    ),
+}
+Wording = tuple[int, tuple[int, ...]]  # Index of the frame, index of each operation's phrasing.
+
+
+@dataclasses.dataclass(frozen=True)
+class World:
+    """The division into what is trained and what is held out.
+
+    Attributes:
+      seed: what fixed it.
+      seen: compositions trained, `num_training_tasks` of them.
+      unseen: compositions in no training task of any kind; their clusters are trained.
+      held_out_cluster: all compositions of a cluster in no training task.
+      held_out_wordings: (frame, position, operation, phrasing) combinations never trained, though
+        each frame and each phrasing is.
+    """
+
+    seed: int
+    seen: tuple[Composition, ...]
+    unseen: tuple[Composition, ...]
+    held_out_cluster: tuple[Composition, ...]
+    held_out_wordings: frozenset[tuple[int, int, str, int]]
+
+    def is_held_out(self, composition: Composition, wording: Wording) -> bool:
+        """Whether a wording of two operations contains a combination that training never shows."""
+        frame, phrasings = wording
+        return any(
+            (frame, position, name, phrasing) in self.held_out_wordings
+            for position, (name, phrasing) in enumerate(zip(composition, phrasings, strict=True))
+        )
+
+
+def cluster_of(composition: Composition) -> Cluster:
+    """Kinds of a composition's two operations."""
+    first, second = (BY_NAME[name].kind for name in composition)
+    return first, second
+
+
+@functools.cache
+def compositions() -> tuple[Composition, ...]:
+    """All pairs of different operations in which each changes most lists that the other allows."""
+    rng = random.Random(0)
+    lists = [random_list(rng) for _ in range(200)]
+    return tuple(
+        pair
+        for pair in itertools.permutations([operation.name for operation in OPERATIONS], 2)
+        # A pair that hardly any list allows (spelling digits, then raising them) is none.
+        if sum(run(pair, words) is not None for words in lists) >= 20
+    )
+
+
+@functools.cache
+def make_world(seed: int = 0, num_training_tasks: int | None = None) -> World:
+    """Divides the compositions.
+
+    Args:
+      seed: of the division; what is held out does not depend on `num_training_tasks`.
+      num_training_tasks: compositions trained; None trains all that are not held out. A smaller
+        number is a subset of a larger one's.
+
+    Raises:
+      ValueError: there are not so many.
+    """
+    rng = random.Random(seed)
+    cluster = tuple(c for c in compositions() if cluster_of(c) == HELD_OUT_CLUSTER)
+    rest = [c for c in compositions() if c not in cluster]
+    rng.shuffle(rest)
+    unseen, seen = rest[:NUM_UNSEEN], rest[NUM_UNSEEN:]
+    count = len(seen) if num_training_tasks is None else num_training_tasks
+    if not 1 <= count <= len(seen):
+        raise ValueError(f"{count} training tasks asked for; there are 1 to {len(seen)}")
+    held = {
+        (frame, position, operation.name, rng.randrange(len(operation.phrasings)))
+        for frame in range(len(FRAMES[2]))
+        for operation in OPERATIONS
+        for position in (0, 1)
+        if rng.random() < 0.6
+    }
+    return World(seed, tuple(seen[:count]), tuple(unseen), cluster, frozenset(held))
+
+
+def random_list(rng: random.Random) -> Words:
+    """Two to five different words, each of a group drawn first."""
+    words: list[str] = []
+    length = rng.randint(SHORTEST, LONGEST)
+    while len(words) < length:
+        word = rng.choice(rng.choice(GROUPS))
+        if word not in words:
+            words.append(word)
+    return tuple(words)
+
+
+def is_evaluation_list(words: Words) -> bool:
+    """Whether a list is kept for evaluation, by a checksum of its words."""
+    return zlib.crc32(" ".join(words).encode()) % _EVALUATION_SHARE == 0
