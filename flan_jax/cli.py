@@ -34,7 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = parse_args(sys.argv[1:] if argv is None else argv)
         return args.run(args) or 0
     except FlanJaxError as error:
-        print(f"flan-jax: {error}", file=sys.stderr)
+        # gin adds through which configurables the error came; a user's mistake needs no trace.
+        message = str(error).split("\n  In call to configurable", 1)[0]
+        print(f"flan-jax: {message}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("flan-jax: interrupted", file=sys.stderr)
@@ -262,7 +264,11 @@ def _scaling(args: argparse.Namespace) -> None:
     _parse(args, "scaling_script.scaling", _files(args), MODEL_DIR=args.model_dir)
     from flan_jax import scaling
 
-    scaling.scaling()
+    # A run's flags come after these, so that its own count and MODEL_DIR override what is here.
+    passed = [f"--gin_file={name}" for name in args.gin_file]
+    passed += [f"--gin_search_paths={args.gin_search_paths}"] if args.gin_search_paths else []
+    passed += [f"--gin_bindings={binding}" for binding in args.gin_bindings]
+    scaling.scaling(train_arguments=passed)
 
 
 def _inspect(args: argparse.Namespace) -> None:

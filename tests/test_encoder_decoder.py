@@ -33,9 +33,17 @@ def make_model(config=CONFIG, **options):
     return EncoderDecoderModel(Transformer(config), **options)
 
 
+def random_params(model):
+    """Parameters of the right shapes without compiling the initialisation."""
+    rng = np.random.default_rng(0)
+    return jax.tree.map(
+        lambda x: jnp.asarray(0.5 * rng.normal(size=x.shape), x.dtype), model.abstract_params()
+    )
+
+
 @pytest.fixture(scope="module")
 def params():
-    return make_model().init(jax.random.key(0))
+    return random_params(make_model())
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +62,24 @@ def batch():
     return {name: jnp.asarray(x, jnp.int32) for name, x in features.items()}
 
 
+SMOOTHED = make_model(z_loss=0.01, label_smoothing=0.1)
+AVERAGED = make_model(loss_normalizing_factor=losses.AVERAGE_PER_SEQUENCE)
+
+
 @pytest.fixture(scope="module")
-def logits_BxTxV(params, batch):
-    return jax.jit(make_model().logits)(params, batch)
+def outputs(params, batch):
+    """All forward results of one compiled program."""
+
+    def forward(params):
+        return {
+            "logits": make_model().logits(params, batch),
+            "smoothed": SMOOTHED.loss_fn(params, batch, None, B),
+            "averaged": AVERAGED.loss_fn(params, batch, None, B),
+            # Z-loss and label smoothing must not reach a score.
+            "score": SMOOTHED.score_batch(params, batch),
+        }
+
+    return jax.jit(forward)(params)
 
 
 def loss_and_gradient(model, params, batch, key=None):
@@ -68,34 +91,28 @@ def loss_and_gradient(model, params, batch, key=None):
     return sums, grads
 
 
-def test_loss_is_that_of_the_logits(params, batch, logits_BxTxV):
-    model = make_model(z_loss=0.01, label_smoothing=0.1)
-    found = jax.jit(lambda p: model.loss_fn(p, batch, None, B))(params)
+def test_loss_is_that_of_the_logits(outputs, batch):
     token = losses.token_losses(
-        logits_BxTxV, batch["decoder_target_tokens"], z_loss=0.01, label_smoothing=0.1
+        outputs["logits"], batch["decoder_target_tokens"], z_loss=0.01, label_smoothing=0.1
     )
     expected = losses.sum_losses(
-        token,
-        jnp.float32(batch["decoder_loss_weights"]),
-        batch["decoder_task_ids"],
-        B,
+        token, jnp.float32(batch["decoder_loss_weights"]), batch["decoder_task_ids"], B
     )
+    found = outputs["smoothed"]
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5), found, expected)
     np.testing.assert_array_equal(found.task_weight_K, [7, 4, 7])
-    assert logits_BxTxV.dtype == jnp.float32
+    assert outputs["logits"].dtype == jnp.float32
 
 
-def test_average_per_sequence_reaches_the_loss(params, batch):
-    model = make_model(loss_normalizing_factor=losses.AVERAGE_PER_SEQUENCE)
-    sums = jax.jit(lambda p: model.loss_fn(p, batch, None, B))(params)
-    np.testing.assert_allclose(sums.task_weight_K, [1, 1, 1], rtol=1e-6)
+def test_average_per_sequence_reaches_the_loss(outputs):
+    np.testing.assert_allclose(outputs["averaged"].task_weight_K, [1, 1, 1], rtol=1e-6)
 
 
-@pytest.mark.parametrize("tied", [False, True])
-def test_chunked_loss_equals_the_whole(batch, tied):
-    config = dataclasses.replace(CONFIG, logits_via_embedding=tied)
+def test_chunked_loss_equals_the_whole(batch):
+    # Tied: the embedding gets gradient from the network and from every chunk.
+    config = dataclasses.replace(CONFIG, logits_via_embedding=True)
     whole = make_model(config)
-    params = whole.init(jax.random.key(0))
+    params = random_params(whole)
     # With dropout, on the same key: the network runs once, before the chunks.
     found = loss_and_gradient(
         make_model(config, loss_chunk_size=3), params, batch, jax.random.key(1)
@@ -111,11 +128,9 @@ def test_dropout_needs_a_key(params, batch):
     assert loss(jax.random.key(0)) != loss(jax.random.key(1))
 
 
-def test_score_is_the_log_likelihood_of_the_row(params, batch, logits_BxTxV):
-    # Z-loss and label smoothing must not reach a score.
-    model = make_model(z_loss=0.5, label_smoothing=0.3)
-    log_likelihood_B, weight_B = jax.jit(model.score_batch)(params, batch)
-    log_p_BxTxV = np.asarray(jax.nn.log_softmax(logits_BxTxV))
+def test_score_is_the_log_likelihood_of_the_row(outputs, batch):
+    log_likelihood_B, weight_B = outputs["score"]
+    log_p_BxTxV = np.asarray(jax.nn.log_softmax(outputs["logits"]))
     targets_BxT = np.asarray(batch["decoder_target_tokens"])
     for row in range(B):
         expected = sum(
@@ -125,17 +140,20 @@ def test_score_is_the_log_likelihood_of_the_row(params, batch, logits_BxTxV):
     np.testing.assert_array_equal(weight_B, [7, 4, 7])
 
 
-def test_parameters_are_plain_float32_dicts(params):
+def test_parameters_are_plain_float32_dicts():
+    model = make_model()
+    params = jax.jit(model.init)(jax.random.key(0))
     assert type(params) is dict and type(params["encoder"]) is dict
     assert all(x.dtype == jnp.float32 for x in jax.tree.leaves(params))
-    abstract = make_model().abstract_params()
-    assert jax.tree.map(jnp.shape, params) == jax.tree.map(lambda x: x.shape, abstract)
 
+    def shapes(tree):
+        return jax.tree.map(lambda x: x.shape, tree)
 
-def test_init_does_not_depend_on_the_batch_shape(params):
-    shapes = {"encoder_input_tokens": (4, 9), "decoder_input_tokens": (4, 3)}
-    other = make_model().init(jax.random.key(0), shapes)
-    jax.tree.map(np.testing.assert_array_equal, other, params)
+    assert shapes(params) == shapes(model.abstract_params())
+    # The shape of the batch has no part in them.
+    batch_shapes = {"encoder_input_tokens": (4, 9), "decoder_input_tokens": (4, 3)}
+    other = jax.eval_shape(lambda rng: model.init(rng, batch_shapes), jax.random.key(0))
+    assert shapes(other) == shapes(params)
 
 
 @pytest.mark.parametrize("scan_layers", [False, True])

@@ -33,6 +33,7 @@ Results = dict[str, dict[str, Any]]
 # is written after each group of about so many batches.
 _GROUP_BATCHES = 16
 ERROR = "error"
+_NONE_IS_USUAL = ("truncated_inputs", "truncated_targets", "unfinished")
 
 
 def evaluate_tasks(
@@ -160,13 +161,13 @@ def train_eval(
 
 
 def format_table(found: Mapping[str, Mapping[str, Any]], title: str = "") -> str:
-    """Returns one line per task and metric: task, rows, metric, value."""
+    """Returns one line per task and metric: task, rows, metric, value; counts of 0 left out."""
     lines = [("task", "n", "metric", "value")]
     about = {"num_examples", "num_available", "num_tokens"}
     for task, values in found.items():
         count = str(values.get("num_examples", values.get("num_tokens", "")))
         for name, value in values.items():
-            if name not in about:
+            if name not in about and not (name in _NONE_IS_USUAL and value == 0):
                 lines.append((task, count, name, _shown(value)))
     widths = [max(len(line[i]) for line in lines) for i in range(4)]
     text = [title] if title else []

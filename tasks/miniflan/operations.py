@@ -122,7 +122,7 @@ OPERATIONS = (
         "young",
         "change",
         _each(_lookup(_GROWN_TO_YOUNG)),
-        ("rejuvenate animals", "infant animals", "baby animals", "junior animals"),
+        ("rejuvenate animals", "youthen animals", "juvenilise animals", "infantilise animals"),
     ),
     Operation(
         "cook",

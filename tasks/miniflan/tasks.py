@@ -128,7 +128,8 @@ def _train_task(
     def load(split: str) -> Mapping[str, Any]:
         count = round(settings.pool * share) if split == "train" else settings.eval_examples
         seed = settings.seed + _SPLIT_SEEDS[split]
-        return _columns(make(pool, max(count, 1), seed, variant=variant))
+        fresh_lists = split != "train"
+        return _columns(make(pool, max(count, 1), seed, variant=variant, evaluation=fresh_lists))
 
     return _register(f"miniflan_{name}", load, ("train", *_EVAL_SPLITS))
 

@@ -1,4 +1,9 @@
-"""Which compositions and phrasings are trained and which are held out, fixed by a seed."""
+"""Which compositions and phrasings are trained and which are held out, fixed by a seed.
+
+Many pairs of operations commute: "keep first then capitalise" is "capitalise then keep first". So
+compositions are divided by what they do, not by name: those that do the same are trained together or
+held out together, and what a single operation does is never held out.
+"""
 
 import dataclasses
 import functools
@@ -13,7 +18,8 @@ Cluster = tuple[str, str]  # Kinds of the two operations.
 
 SHORTEST, LONGEST = 2, 5  # Words of an input list.
 NUM_UNSEEN = 28
-HELD_OUT_CLUSTER: Cluster = ("order", "change")
+# Both orders, since operations of these two kinds commute.
+HELD_OUT_CLUSTERS: tuple[Cluster, ...] = (("order", "change"), ("change", "order"))
 # One list in so many is for evaluation only; training never sees it, with any instruction.
 _EVALUATION_SHARE = 8
 
@@ -36,8 +42,9 @@ class World:
     Attributes:
       seed: what fixed it.
       seen: compositions trained, `num_training_tasks` of them.
-      unseen: compositions in no training task of any kind; their clusters are trained.
-      held_out_cluster: all compositions of a cluster in no training task.
+      unseen: compositions in no training task of any kind; their clusters are trained. No
+        trained composition or single operation does the same.
+      held_out_cluster: all compositions of `HELD_OUT_CLUSTERS`, in no training task either.
       held_out_wordings: (frame, position, operation, phrasing) combinations never trained, though
         each frame and each phrasing is.
     """
@@ -64,15 +71,56 @@ def cluster_of(composition: Composition) -> Cluster:
 
 
 @functools.cache
+def _probe_lists() -> tuple[Words, ...]:
+    """Lists on which operations are compared."""
+    rng = random.Random(0)
+    return tuple(random_list(rng) for _ in range(400))
+
+
+@functools.cache
+def _answers(composition: Composition) -> tuple[Words | None, ...]:
+    states = (run(composition, words) for words in _probe_lists())
+    return tuple(found[-1] if found else None for found in states)
+
+
+def do_the_same(one: Composition, other: Composition) -> bool:
+    """Whether two compositions give equal answers wherever both apply (and some list allows both).
+
+    >>> do_the_same(("keep_first", "capitals"), ("capitals", "keep_first"))
+    True
+    """
+    overlap = False
+    for left, right in zip(_answers(one), _answers(other), strict=True):
+        if left is not None and right is not None:
+            if left != right:
+                return False
+            overlap = True
+    return overlap
+
+
+def _does_what_a_single_does(composition: Composition) -> bool:
+    return any(do_the_same(composition, (operation.name,)) for operation in OPERATIONS)
+
+
+@functools.cache
+def same_function_groups() -> tuple[tuple[Composition, ...], ...]:
+    """All compositions, grouped so that those which do the same are in one group."""
+    groups: list[list[Composition]] = []
+    for composition in compositions():
+        same = [group for group in groups if any(do_the_same(composition, c) for c in group)]
+        groups = [group for group in groups if group not in same]
+        groups.append([c for group in same for c in group] + [composition])
+    return tuple(tuple(group) for group in groups)
+
+
+@functools.cache
 def compositions() -> tuple[Composition, ...]:
     """All pairs of different operations in which each changes most lists that the other allows."""
-    rng = random.Random(0)
-    lists = [random_list(rng) for _ in range(200)]
     return tuple(
         pair
         for pair in itertools.permutations([operation.name for operation in OPERATIONS], 2)
         # A pair that hardly any list allows (spelling digits, then raising them) is none.
-        if sum(run(pair, words) is not None for words in lists) >= 20
+        if sum(answer is not None for answer in _answers(pair)) >= 40
     )
 
 
@@ -89,10 +137,22 @@ def make_world(seed: int = 0, num_training_tasks: int | None = None) -> World:
       ValueError: there are not so many.
     """
     rng = random.Random(seed)
-    cluster = tuple(c for c in compositions() if cluster_of(c) == HELD_OUT_CLUSTER)
-    rest = [c for c in compositions() if c not in cluster]
-    rng.shuffle(rest)
-    unseen, seen = rest[:NUM_UNSEEN], rest[NUM_UNSEEN:]
+    cluster = tuple(c for c in compositions() if cluster_of(c) in HELD_OUT_CLUSTERS)
+    # What a trained single operation does already is trained too, with all that does the same.
+    seen: list[Composition] = []
+    groups = []
+    for group in same_function_groups():
+        if any(c in cluster for c in group):
+            assert all(c in cluster for c in group), f"{group} lies on the edge of a cluster"
+        elif any(_does_what_a_single_does(c) for c in group):
+            seen.extend(group)
+        else:
+            groups.append(group)
+    rng.shuffle(groups)
+    unseen: list[Composition] = []
+    for group in groups:
+        (unseen if len(unseen) + len(group) <= NUM_UNSEEN else seen).extend(group)
+    rng.shuffle(seen)
     count = len(seen) if num_training_tasks is None else num_training_tasks
     if not 1 <= count <= len(seen):
         raise ValueError(f"{count} training tasks asked for; there are 1 to {len(seen)}")
