@@ -21,8 +21,7 @@ CONTENT = tuple(word for group in GROUPS for word in group)
 
 _JAM, _PAINT = "jam", "paint"
 _CAPITALS = {
-    word: word.upper()
-    for word in (*ANIMALS, *YOUNG, *FRUITS, *COLOURS, *DIGIT_NAMES, _JAM, _PAINT)
+    word: word.upper() for word in (*ANIMALS, *YOUNG, *FRUITS, *COLOURS, *DIGIT_NAMES, _JAM, _PAINT)
 }
 _SMALL = {capital: word for word, capital in _CAPITALS.items()}
 

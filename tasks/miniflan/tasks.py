@@ -69,7 +69,9 @@ def register(settings: Settings) -> None:
     _mixture("miniflan_task_id_train", ablation)
     _eval_task(settings, "task_id_seen", make, seen, variant="task_id")
     _eval_task(settings, "task_id_unseen", make, unseen, variant="task_id")
-    _mixture("miniflan_task_id_eval", {"miniflan_task_id_seen": 1.0, "miniflan_task_id_unseen": 1.0})
+    _mixture(
+        "miniflan_task_id_eval", {"miniflan_task_id_seen": 1.0, "miniflan_task_id_unseen": 1.0}
+    )
 
 
 @functools.cache
@@ -89,9 +91,7 @@ def last_list(answer: str, example: Any = None, is_target: bool = False) -> str:
     return answer.rpartition("->")[2].strip()
 
 
-def rank_accuracy(
-    targets: Sequence[tuple[int, bool]], scores: Sequence[float]
-) -> dict[str, float]:
+def rank_accuracy(targets: Sequence[tuple[int, bool]], scores: Sequence[float]) -> dict[str, float]:
     """Rank classification over rows in which each option is an example of its own.
 
     Args:

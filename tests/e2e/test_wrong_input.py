@@ -44,7 +44,7 @@ _CASES = {
     "empty split": ({"MIXTURE_OR_TASK_NAME": '"toy_empty"'}, 3, ["toy_empty", "train"]),
     "split not there": (
         {"train/utils.DatasetConfig.split": '"test"'},
-        3,
+        2,
         ["toy_copy", "test"],
     ),
     "small vocabulary": ({"network.T5Config.vocab_size": "8"}, 2, ["vocab_size", "128"]),

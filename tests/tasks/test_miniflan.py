@@ -134,9 +134,7 @@ def test_training_and_evaluation_share_no_text_no_list_and_no_held_out_wording(w
         "seen": generate(world, world.seen, 500, 1, evaluation=True),
         "unseen": generate(world, world.unseen, 500, 1, evaluation=True),
         "cluster": generate(world, world.held_out_cluster, 500, 1, evaluation=True),
-        "phrasing": generate(
-            world, world.seen, 500, 1, evaluation=True, held_out_wording=True
-        ),
+        "phrasing": generate(world, world.seen, 500, 1, evaluation=True, held_out_wording=True),
     }
     for name, examples in evaluations.items():
         assert not texts & {example["inputs"] for example in examples}, name
