@@ -95,6 +95,7 @@ class Predictor:
 
     Attributes:
       lengths: most tokens of a row's 'inputs' and 'targets'.
+      compile_s: seconds spent compiling so far.
     """
 
     def __init__(
@@ -120,6 +121,7 @@ class Predictor:
         self._batch_size = whole_batch(partitioner, batch_size)
         self.lengths = dict(lengths)
         self._say = say
+        self.compile_s = 0.0
 
     def predict(
         self,
@@ -206,8 +208,11 @@ class Predictor:
         def results() -> Iterator[list[Any]]:
             waiting: tuple[int, Any] | None = None
             for batch in batches:
-                self._announce(kind, batch.features["encoder_input_tokens"].shape[1])
+                is_new = self._announce(kind, batch.features["encoder_input_tokens"].shape[1])
+                started_s = time.monotonic()
                 queued = (len(batch.indices), run(batch.features, batch.indices))
+                if is_new:  # The call returns when it is compiled and queued.
+                    self.compile_s += time.monotonic() - started_s
                 if waiting is not None:
                     yield read(*waiting)
                 waiting = queued
@@ -221,11 +226,14 @@ class Predictor:
 
         return batches.in_order(results())
 
-    def _announce(self, kind: tuple[Any, ...], length: int) -> None:
+    def _announce(self, kind: tuple[Any, ...], length: int) -> bool:
+        """Says so if this shape has to be compiled, and returns whether it has."""
         key = (self._model, self._partitioner, kind, self._batch_size, length)
-        if key not in _COMPILED:
-            _COMPILED.add(key)
-            self._say(f"compiling {kind[0]} for batches of {self._batch_size} x {length} ...")
+        if key in _COMPILED:
+            return False
+        _COMPILED.add(key)
+        self._say(f"compiling {kind[0]} for batches of {self._batch_size} x {length} ...")
+        return True
 
 
 # Model and partitioner are static: both are compared by identity, and hold no arrays. Results are

@@ -1,10 +1,11 @@
 """MiniFLAN: instruction tuning small enough to watch on a laptop, generated and self-contained.
 
 Tasks are compositions of two operations on a short list of words ("drop first then capitalise : cat
-7 red" -> "7 RED"), asked for in several wordings. Some compositions, one cluster of compositions and
-some wordings are never trained; a model that follows instructions handles them all the same.
+7 red" -> "7 RED"), asked for in several wordings. Some compositions, a whole cluster of them and
+some wordings are never trained; a model that follows instructions handles them all the same. No
+held-out composition does what a trained one does in another order (see `worlds`).
 
-    miniflan_train              mixture: a task per cluster, single operations, choices, worked steps
+    miniflan_train              mixture: task per cluster, single operations, choices, worked steps
     miniflan_eval               mixture of the next four
     miniflan_seen               trained compositions, lists never trained
     miniflan_unseen             compositions that no training task holds

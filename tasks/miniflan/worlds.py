@@ -1,8 +1,8 @@
 """Which compositions and phrasings are trained and which are held out, fixed by a seed.
 
 Many pairs of operations commute: "keep first then capitalise" is "capitalise then keep first". So
-compositions are divided by what they do, not by name: those that do the same are trained together or
-held out together, and what a single operation does is never held out.
+compositions are divided by what they do, not by name: those that do the same are trained together
+or held out together, and what a single operation does is never held out.
 """
 
 import dataclasses
@@ -163,6 +163,11 @@ def make_world(seed: int = 0, num_training_tasks: int | None = None) -> World:
         for position in (0, 1)
         if rng.random() < 0.6
     }
+    # So that every composition has a wording that is held out, whatever the seed.
+    for operation, position in itertools.product(OPERATIONS, (0, 1)):
+        if not any(key[1:3] == (position, operation.name) for key in held):
+            frame = rng.randrange(len(FRAMES[2]))
+            held.add((frame, position, operation.name, rng.randrange(len(operation.phrasings))))
     return World(seed, tuple(seen[:count]), tuple(unseen), cluster, frozenset(held))
 
 

@@ -27,6 +27,8 @@ def _command(model_dir: pathlib.Path, *more: str) -> list[str]:
         '--gin.TASK_FEATURE_LENGTHS={"inputs": 16, "targets": 16}',
         *(f"--gin.TRAIN_STEPS={_STEPS}", "--gin.BATCH_SIZE=8", "--gin.DROPOUT_RATE=0.1"),
         f"--gin.utils.SaveCheckpointConfig.period={_PERIOD}",
+        "--gin.network.T5Config.emb_dim=32",
+        "--gin.network.T5Config.mlp_dim=64",
         "--gin.train_script.train.stats_period=1",
         "--gin.train_script.train.tensorboard=False",
         "--gin.train_script.train.infer_eval_dataset_cfg=None",
@@ -36,7 +38,7 @@ def _command(model_dir: pathlib.Path, *more: str) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    flags = "--xla_force_host_platform_device_count=2"
+    flags = os.environ["XLA_FLAGS"].replace("device_count=8", "device_count=2")
     root = pathlib.Path(__file__).resolve().parents[2]
     return {**os.environ, "XLA_FLAGS": flags, "PYTHONPATH": str(root)}
 

@@ -14,6 +14,8 @@ _GOOD = {
     "TASK_FEATURE_LENGTHS": '{"inputs": 16, "targets": 16}',
     "TRAIN_STEPS": "2",
     "BATCH_SIZE": "8",
+    "network.T5Config.emb_dim": "32",
+    "network.T5Config.mlp_dim": "512",
     "train_script.train.tensorboard": "False",
     "train_script.train.infer_eval_dataset_cfg": "None",
     "train_script.train.train_eval_dataset_cfg": "None",

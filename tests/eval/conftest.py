@@ -30,7 +30,7 @@ def make_tiny(devices: int) -> Tiny:
         Transformer(testing.tiny_t5_config(num_encoder_layers=1, num_decoder_layers=1))
     )
     partitioner = PjitPartitioner(devices=devices)
-    params = model.init(jax.random.key(1))
+    params = jax.jit(model.init)(jax.random.key(1))
     # A flat distribution: outputs then differ from row to row.
     params["decoder"]["logits_dense"]["kernel"] *= 0.5
     shardings = partitioner.shardings(model.abstract_params(), model.logical_axes())
