@@ -346,13 +346,13 @@ class Adafactor:
         if plan.factored:
             v_row = keep * slots.v_row + mix * jnp.mean(squared, axis=plan.column)
             v_col = keep * slots.v_col + mix * jnp.mean(squared, axis=plan.row)
-            slots = slots.replace(v_row=v_row, v_col=v_col)
+            slots = dataclasses.replace(slots, v_row=v_row, v_col=v_col)
             row = jnp.expand_dims(v_row, plan.column)
             row_factor = (row / jnp.mean(row, axis=plan.row, keepdims=True)) ** -0.5
             y = grad * row_factor * jnp.expand_dims(v_col**-0.5, plan.row)
         else:
             v = keep * slots.v + mix * squared
-            slots = slots.replace(v=v)
+            slots = dataclasses.replace(slots, v=v)
             y = grad * v**-0.5
         if self.clipping_threshold is not None:
             y = y / jnp.maximum(1.0, rms(y) / self.clipping_threshold)
@@ -365,7 +365,7 @@ class Adafactor:
             change = learning_rate * y
         if self.beta1 is not None:
             change = self.beta1 * slots.m + (1.0 - self.beta1) * change
-            slots = slots.replace(m=change.astype(self.dtype_momentum))
+            slots = dataclasses.replace(slots, m=change.astype(self.dtype_momentum))
         weight_decay = self.weight_decay_rate
         if self.weight_decay_rate_lr_exponent:
             weight_decay = (weight_decay or 1.0) * learning_rate**self.weight_decay_rate_lr_exponent

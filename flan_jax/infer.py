@@ -96,13 +96,14 @@ def infer(
     given = [] if asking or use_dataset else read_prompts(prompts or STDIN)
     if output is not None:
         checkpoint_lib.check_writable(pathlib.Path(output).resolve().parent)
+    rows = batch_size or dataset_cfg.batch_size
     codec = None if use_dataset else _codec(model, dataset_cfg)
     params, _, _ = evaluate.restore(model, partitioner, restore_checkpoint_cfg, _say)
     predictor = Predictor(
         model,
         params,
         partitioner,
-        1 if asking else batch_size or dataset_cfg.batch_size,
+        1 if asking else min(rows, len(given) or rows),
         dataset_cfg.task_feature_lengths,
         _say,
     )
@@ -112,7 +113,7 @@ def infer(
         answerer = Answerer(predictor, codec, config, random_seed)
         if asking:
             return _ask(answerer, lines if output else None)
-        step = _CHUNK_BATCHES * (batch_size or dataset_cfg.batch_size)
+        step = _CHUNK_BATCHES * rows
         for start in range(0, len(given), step):
             for answer in answerer.answer(given[start : start + step]):
                 _write(lines, answer)

@@ -15,6 +15,7 @@ H(q), the entropy of q, is 0 without label smoothing; subtracting it makes 0 the
 import functools
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import flax.struct
 import jax
@@ -94,10 +95,8 @@ def token_losses(
         z_loss: coefficient of logZ^2.
         label_smoothing: probability mass moved from the target to the V - 1 other tokens.
     """
-    cross_entropy_BxT, z_loss_BxT, correct_BxT = _token_losses(
-        float(z_loss), float(label_smoothing), logits_BxTxV, targets_BxT
-    )
-    return TokenLosses(cross_entropy_BxT, z_loss_BxT, correct_BxT)
+    losses: Any = _token_losses(float(z_loss), float(label_smoothing), logits_BxTxV, targets_BxT)
+    return TokenLosses(*losses)
 
 
 def chunked_token_losses(

@@ -92,12 +92,12 @@ class AdamW:
 
         def init(params: PyTree) -> AdamWState:
             self.decay_mask(params, logical_axes)
-            inner = adam.init(_float32(params))
+            inner: Any = adam.init(_float32(params))
             return AdamWState(inner.count, inner.mu, inner.nu)
 
         def update(grads: PyTree, state: AdamWState, params: PyTree) -> tuple[PyTree, AdamWState]:
             grads = clip_by_global_norm(_float32(grads), self.global_norm_clip_threshold)
-            inner = optax.ScaleByAdamState(state.step, state.mu, state.nu)
+            inner: Any = optax.ScaleByAdamState(state.step, state.mu, state.nu)
             directions, inner = adam.update(grads, inner)
             learning_rate = jnp.asarray(learning_rate_fn(state.step), jnp.float32)
 

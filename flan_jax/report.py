@@ -11,7 +11,7 @@ import json
 import pathlib
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flan_jax import telemetry
@@ -107,7 +107,7 @@ def write_report(
 def line_plot(
     title: str,
     x_label: str,
-    series: dict[str, tuple[Sequence[float], Sequence[float]]],
+    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
     *,
     log_y: bool = False,
     marker: bool = False,

@@ -97,8 +97,9 @@ def status_line(
         f"{format_count(values['tokens_per_s'] or 0)} tok/s "
         f"({format_count(values['padded_tokens_per_s'] or 0)} with padding)",
     ]
-    if values.get("mfu") is not None:
-        parts.append(f"MFU {100 * values['mfu']:.1f}%")
+    mfu = values.get("mfu")
+    if mfu is not None:
+        parts.append(f"MFU {100 * mfu:.1f}%")
     parts.append(f"data wait {100 * (values['data_wait'] or 0):.1f}%")
     parts.append(f"ETA {format_duration(eta_s)}")
     return "  ".join(parts)

@@ -13,7 +13,7 @@ import os
 import pathlib
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gin
@@ -165,16 +165,17 @@ def train(
             state = state_lib.init_state(model, tx, random_seed, shardings)
         start_step = 0
         initial = checkpoint_cfg.restore
-        if initial is not None and initial.path is not None:
+        start_from = initial.find(say) if initial is not None else None
+        if initial is not None and start_from is not None:
             params = checkpoint_lib.restore_params(
-                initial.find(say),
+                start_from,
                 abstract.params,
                 shardings.params,
                 strict=initial.strict,
                 initial=state.params,
                 say=say,
             )
-            state = state.replace(params=params)
+            state = dataclasses.replace(state, params=params)
             say(f"parameters from {initial.path}; optimizer and step start anew")
         else:
             say("starting from scratch")
@@ -297,6 +298,7 @@ def train(
     clock.start()
     try:
         while step < total_steps:
+            assert train_step is not None
             state, metrics = train_step(state, batch)
             step += 1
             # The next batch is fetched and the last step's metrics read while this one computes.
@@ -390,6 +392,6 @@ def _environment() -> str:
     )
 
 
-def _shorten(names: list[str], most: int = 8) -> str:
+def _shorten(names: Sequence[str], most: int = 8) -> str:
     shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -65,7 +65,7 @@ def decode_batch(
     active_B = jnp.any(tokens_BxL > 0, axis=1)
     module, variables = model.module, {"params": params}
     encoded_BxLxD = module.apply(variables, tokens_BxL, enable_dropout=False, method="encode")
-    start = module.apply(variables, encoded_BxLxD, tokens_BxL, length, method="init_cache")
+    start: Any = module.apply(variables, encoded_BxLxD, tokens_BxL, length, method="init_cache")
     if config.num_hypotheses > 1:
         start = start.repeat(config.num_hypotheses)
 
@@ -141,11 +141,11 @@ def score_options(
     """
     B, num_options, T = options_BxOxT.shape
     module, variables = model.module, {"params": params}
-    encoded_BxLxD = module.apply(
+    encoded_BxLxD: Any = module.apply(
         variables, encoder_tokens_BxL, enable_dropout=False, method="encode"
     )
     targets_NxT = options_BxOxT.reshape(B * num_options, T)
-    logits_NxTxV = module.apply(
+    logits_NxTxV: Any = module.apply(
         variables,
         jnp.repeat(encoded_BxLxD, num_options, axis=0),
         jnp.repeat(encoder_tokens_BxL, num_options, axis=0),

@@ -5,6 +5,7 @@ The rules are those of Hugging Face's beam search, so that outputs agree on the 
 best of the others stay open; an open hypothesis that meets the length limit counts as finished.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -136,7 +137,8 @@ def beam_search(
         # The best of the others stay open.
         open_scores_BxK, stay_BxK = jax.lax.top_k(jnp.where(ends_BxM, NEG_INF, scores_BxM), K)
 
-        return s.replace(
+        return dataclasses.replace(
+            s,
             index=length,
             open_tokens_BxKxT=_take(tokens_BxMxT, stay_BxK),
             open_scores_BxK=open_scores_BxK,
@@ -160,7 +162,7 @@ def beam_search(
             return ~full_B
         # A log probability is negative, so with alpha > 0 the longest output scores best.
         longest = T if early_stopping == "never" and length_penalty > 0 else length
-        return ~full_B | (best_open_B / penalty(longest) > done_scores_BxK[:, -1])
+        return ~full_B | (best_open_B / penalty(jnp.asarray(longest)) > done_scores_BxK[:, -1])
 
     final = jax.lax.while_loop(unfinished, body, _initial_state(cache, active_B, K, T))
     scores_BxK = jnp.where(final.done_BxK, final.done_scores_BxK, -jnp.inf)

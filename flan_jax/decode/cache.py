@@ -1,5 +1,6 @@
 """Following beams through a key-value cache without leaving a row."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -32,4 +33,4 @@ def take_beams(tree: Any, batch_axis: int, source_BxK: jax.Array) -> Any:
 def gather_beams(cache: DecodeCache, source_BxK: jax.Array) -> DecodeCache:
     """Reorders the beams of a cache; keys and values of the input are the same for all of a row."""
     moved = take_beams(cache.self_attention, cache.batch_axis, source_BxK)
-    return cache.replace(self_attention=moved)
+    return dataclasses.replace(cache, self_attention=moved)

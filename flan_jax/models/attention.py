@@ -7,6 +7,7 @@ far apart in the row as in the segment.
 
 import functools
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -74,7 +75,7 @@ class RelativePositionBias(nn.Module):
     def setup(self) -> None:
         """Creates the table HxR."""
         init = nn.initializers.variance_scaling(1.0, "fan_avg", "uniform")
-        self.rel_embedding = self.param(
+        self.rel_embedding: Any = self.param(
             "rel_embedding",
             nn.with_logical_partitioning(init, ("heads", "relpos_buckets")),
             (self.num_heads, self.num_buckets),

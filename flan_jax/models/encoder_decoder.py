@@ -193,7 +193,7 @@ class EncoderDecoderModel:
         dropout_key: jax.Array | None,
         return_hidden: bool = False,
     ) -> jax.Array:
-        return self.module.apply(
+        output: Any = self.module.apply(
             {"params": params},
             batch["encoder_input_tokens"],
             batch["decoder_input_tokens"],
@@ -206,6 +206,7 @@ class EncoderDecoderModel:
             return_hidden=return_hidden,
             rngs=None if dropout_key is None else {"dropout": dropout_key},
         )
+        return output
 
     def _token_losses(
         self,
@@ -219,7 +220,10 @@ class EncoderDecoderModel:
         hidden_BxTxD = self._apply(params, batch, dropout_key, return_hidden=True)
 
         def project(hidden_BxCxD: jax.Array) -> jax.Array:
-            return self.module.apply({"params": params}, hidden_BxCxD, method="project_logits")
+            logits: Any = self.module.apply(
+                {"params": params}, hidden_BxCxD, method="project_logits"
+            )
+            return logits
 
         chunk_size = self.loss_chunk_size
         if chunk_size is None:

@@ -10,6 +10,7 @@ names only take effect under a mesh with logical-axis rules, without them they d
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -64,7 +65,7 @@ class Dense(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps `...xI` to `...x features`."""
-        kernel = self.param(
+        kernel: Any = self.param(
             "kernel",
             nn.with_logical_partitioning(self.kernel_init, self.kernel_axes),
             (x.shape[-1], self.features),
@@ -82,7 +83,7 @@ class RMSNorm(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Normalises the last axis of `...xD`; the result has `dtype`."""
-        scale_D = self.param(
+        scale_D: Any = self.param(
             "scale",
             nn.with_logical_partitioning(nn.initializers.ones, ("embed",)),
             (x.shape[-1],),
@@ -103,7 +104,7 @@ class Embed(nn.Module):
 
     def setup(self) -> None:
         """Creates the table."""
-        self.embedding = self.param(
+        self.embedding: Any = self.param(
             "embedding",
             nn.with_logical_partitioning(nn.initializers.normal(stddev=1.0), ("vocab", "embed")),
             (self.num_embeddings, self.features),

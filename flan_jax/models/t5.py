@@ -6,8 +6,9 @@ without it under `encoder/layers_<i>`; `scan.py` converts exactly. The relative 
 per stack either way. The letters of the array names are listed in `layers.py`.
 """
 
+import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import gin
 import jax
@@ -48,7 +49,8 @@ class DecodeCache:
         def attention(x: jax.Array) -> jax.Array:
             return jnp.repeat(x, times, axis=self.batch_axis)
 
-        return self.replace(
+        return dataclasses.replace(
+            self,
             self_attention=jax.tree.map(attention, self.self_attention),
             cross_attention=jax.tree.map(attention, self.cross_attention),
             source_mask_BxL=jnp.repeat(self.source_mask_BxL, times, axis=0),
@@ -79,7 +81,7 @@ class _Stack(nn.Module):
             body,
             variable_axes={"params": self.config.param_scan_axis},
             split_rngs={"params": True, "dropout": True},
-            in_axes=(0,) + (nn.broadcast,) * len(shared),
+            in_axes=cast(Any, (0, *(nn.broadcast for _ in shared))),
             length=self.num_layers,
             metadata_params={nn.PARTITION_NAME: "layers"},
         )
@@ -198,7 +200,7 @@ class Decoder(_Stack):
                 x_Bx1xD, pair = layer.step(x_Bx1xD, pair, cross, mask, bias, index, None)
                 updated.append(pair)
             own = tuple(updated)
-        return self.decoder_norm(x_Bx1xD), cache.replace(self_attention=own)
+        return self.decoder_norm(x_Bx1xD), dataclasses.replace(cache, self_attention=own)
 
 
 @gin.configurable(module="network")

@@ -6,7 +6,7 @@ are its cluster.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 Words = tuple[str, ...]
 
@@ -58,13 +58,13 @@ def _each(change: Callable[[str], str]) -> Callable[[Words], Words]:
     return apply
 
 
-def _lookup(table: dict[str, str]) -> Callable[[str], str]:
+def _lookup(table: Mapping[str, str]) -> Callable[[str], str]:
     return lambda word: table.get(word, word)
 
 
 _NEXT = {digit: DIGITS[(index + 1) % 10] for index, digit in enumerate(DIGITS)}
-_GROWN_TO_YOUNG = dict(zip(ANIMALS, YOUNG, strict=True))
-_SPELLED = dict(zip(DIGITS, DIGIT_NAMES, strict=True))
+_GROWN_TO_YOUNG: dict[str, str] = dict(zip(ANIMALS, YOUNG, strict=True))
+_SPELLED: dict[str, str] = dict(zip(DIGITS, DIGIT_NAMES, strict=True))
 
 OPERATIONS = (
     Operation("reverse", "order", lambda w: w[::-1], ("reverse", "flip", "invert", "mirror")),

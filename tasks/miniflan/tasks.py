@@ -75,7 +75,7 @@ def register(settings: Settings) -> None:
 
 
 @functools.cache
-def features() -> Mapping[str, seqio.Feature]:
+def features() -> Mapping[str, Any]:
     """`inputs` and `targets` over MiniFLAN's own words."""
     vocabulary = word_vocabulary(vocabulary_words())
     return {name: seqio.Feature(vocabulary, add_eos=True) for name in ("inputs", "targets")}

@@ -75,6 +75,6 @@ def test_wrong_trees_are_refused(tiny, make):
         to_scanned({"params": params})
     with pytest.raises(CheckpointError, match="another param_scan_axis"):
         to_unscanned(scanned, scan_axis=0)
-    gap = {**params, "decoder": {k: v for k, v in params["decoder"].items() if k != "layers_1"}}
+    gap = {**params, "decoder": {k: v for k, v in params["decoder"].items() if k != "layers_0"}}
     with pytest.raises(CheckpointError, match="no number missing"):
         to_scanned(gap)

@@ -53,7 +53,7 @@ def test_counts_of_t5_1_1_equal_the_published_ones(size):
     ],
 )
 def test_counts_of_other_families_are_near_the_published_ones(name, published):
-    assert count_params(t5_config(name)) == pytest.approx(float(published), rel=0.035)
+    assert count_params(t5_config(name)) == pytest.approx(float(published), rel=0.045)
 
 
 def counted(config: T5Config) -> int:
