@@ -29,6 +29,8 @@ def _command(model_dir: pathlib.Path, *more: str) -> list[str]:
         f"--gin.utils.SaveCheckpointConfig.period={_PERIOD}",
         "--gin.network.T5Config.emb_dim=32",
         "--gin.network.T5Config.mlp_dim=64",
+        "--gin.network.T5Config.num_encoder_layers=1",
+        "--gin.network.T5Config.num_decoder_layers=1",
         "--gin.train_script.train.stats_period=1",
         "--gin.train_script.train.tensorboard=False",
         "--gin.train_script.train.infer_eval_dataset_cfg=None",

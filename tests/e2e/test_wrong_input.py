@@ -16,6 +16,8 @@ _GOOD = {
     "BATCH_SIZE": "8",
     "network.T5Config.emb_dim": "32",
     "network.T5Config.mlp_dim": "512",
+    "network.T5Config.num_encoder_layers": "1",
+    "network.T5Config.num_decoder_layers": "1",
     "train_script.train.tensorboard": "False",
     "train_script.train.infer_eval_dataset_cfg": "None",
     "train_script.train.train_eval_dataset_cfg": "None",
