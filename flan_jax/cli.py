@@ -264,11 +264,7 @@ def _scaling(args: argparse.Namespace) -> None:
     _parse(args, "scaling_script.scaling", _files(args), MODEL_DIR=args.model_dir)
     from flan_jax import scaling
 
-    # A run's flags come after these, so that its own count and MODEL_DIR override what is here.
-    passed = [f"--gin_file={name}" for name in args.gin_file]
-    passed += [f"--gin_search_paths={args.gin_search_paths}"] if args.gin_search_paths else []
-    passed += [f"--gin_bindings={binding}" for binding in args.gin_bindings]
-    scaling.scaling(train_arguments=passed)
+    scaling.scaling()
 
 
 def _inspect(args: argparse.Namespace) -> None:
