@@ -111,6 +111,9 @@ def _build() -> tuple[_Parser, dict[str, _Parser]]:
     made = command("train", _train, "Train a model, or go on where MODEL_DIR left off.")
     made.add_argument("--model_dir", metavar="DIR", help="same as --gin.MODEL_DIR")
     made.add_argument(
+        "--multihost", action="store_true", help="one of several hosts that run this command"
+    )
+    made.add_argument(
         "--allow_config_change",
         action="store_true",
         help="resume although the configuration differs from the stored one",
@@ -199,6 +202,10 @@ def _model_dir_argument(parser: argparse.ArgumentParser) -> None:
 
 def _train(args: argparse.Namespace) -> None:
     _parse(args, "train_script.train", _files(args), MODEL_DIR=args.model_dir)
+    if args.multihost:
+        import jax
+
+        jax.distributed.initialize()  # Finds the other hosts through the cluster's metadata.
     from flan_jax import train
 
     train.train(allow_config_change=args.allow_config_change)

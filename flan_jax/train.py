@@ -196,6 +196,9 @@ def train(
     batch = next(loader) if start_step < total_steps else None
     train_step = None
     if batch is not None:
+        if jax.default_backend() != "cpu" and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+            # A restart then loads the program. A CPU's may be of another machine's instructions.
+            jax.config.update("jax_compilation_cache_dir", os.path.join(model_dir, "xla_cache"))
         say("compiling the training step ...")
         started = time.perf_counter()
         jitted = jax.jit(
