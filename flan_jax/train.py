@@ -111,6 +111,7 @@ def train(
 
     Raises:
       ConfigError, TopologyError, DataError, CheckpointError: before any step is run.
+      DataError: after the last step, too, where a task could not be evaluated.
       NanError: the loss or the gradient stopped being finite.
       PreemptedError: told to stop; the state was saved.
     """
@@ -332,6 +333,7 @@ def train(
         evals = evaluate(step)
         saver.wait()
         record("event", step, {"name": "finished", "train_s": train_s})
+        runner.raise_failures(evals)
     finally:
         clock.pause()
         stop.close()
