@@ -53,6 +53,7 @@ _NOT_A_SCORE = _KEYS | {
     "unfinished",
     "decode_tokens_per_s",
 }
+_LOSSES = {"truncated_inputs", "truncated_targets", "unfinished"}
 
 
 def write_report(
@@ -238,26 +239,22 @@ def _scores(records: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 
 
 def _task_table(title: str, records: list[dict[str, Any]]) -> str:
-    """First and last value of each score, task by task."""
+    """First and last value of each score, task by task, and how many rows or tokens were graded."""
     if not records:
         return ""
     rows = []
     for task, entries in sorted(_group(records).items()):
-        names = {key for entry in entries for key in entry} - _KEYS
-        for metric in sorted(names, key=lambda name: (name in _NOT_A_SCORE, name)):
+        last = entries[-1]
+        graded = last.get("num_examples", last.get("num_tokens", ""))
+        for metric in sorted({key for entry in entries for key in entry} - _KEYS):
             steps, values = _numbers(entries, metric)
-            if values:
-                rows.append(
-                    [
-                        task,
-                        metric,
-                        f"{values[0]:.4g} (step {steps[0]})" if len(values) > 1 else "",
-                        f"{values[-1]:.4g}",
-                        str(steps[-1]),
-                    ]
-                )
+            # Of the figures that are no scores, only those that tell of a loss are worth a line.
+            if not values or (metric in _NOT_A_SCORE and not (metric in _LOSSES and values[-1])):
+                continue
+            first = f"{values[0]:.4g} (step {steps[0]})" if len(values) > 1 else ""
+            rows.append([task, metric, str(graded), first, f"{values[-1]:.4g}", str(steps[-1])])
     return f"<h2>{html.escape(title)}</h2>" + _table(
-        ["task", "metric", "first", "last", "at step"], rows, numeric=(2, 3, 4)
+        ["task", "metric", "graded", "first", "last", "at step"], rows, numeric=(2, 3, 4, 5)
     )
 
 

@@ -16,7 +16,7 @@ from flax import linen as nn
 from jax import lax
 from jax.typing import DTypeLike
 
-from flan_jax.models.layers import Dense, constrain
+from flan_jax.models.layers import Dense, constrain, drop
 
 # Logit of a forbidden key. A query that may see nothing gets equal weights, as in T5X, never NaN.
 MASKED_LOGIT = -1e10
@@ -185,7 +185,6 @@ class MultiHeadAttention(nn.Module):
         self.key = Dense(joined, heads_in, self.dtype, init(1.0))
         self.value = Dense(joined, heads_in, self.dtype, init(1.0))
         self.out = Dense(self.emb_dim, ("joined_kv", "embed"), self.dtype, init(1.0))
-        self.dropout = nn.Dropout(rate=self.dropout_rate, broadcast_dims=(-1,))
 
     def _split(self, x_BxSxJ: jax.Array) -> jax.Array:
         """BxSxJ to BxHxSxK."""
@@ -210,14 +209,17 @@ class MultiHeadAttention(nn.Module):
         source_BxSxD: jax.Array,
         mask: jax.Array | None,
         bias: jax.Array | None,
-        deterministic: bool,
+        keep_BxHxS: jax.Array | None = None,
     ) -> jax.Array:
-        """Attends from every position of `x` to `source`; returns BxQxD."""
+        """Attends from every position of `x` to `source`; returns BxQxD.
+
+        `keep_BxHxS` is the dropout mask of the attention weights, the same for all queries.
+        """
         query = self._split(self.query(x_BxQxD))
         key, value = self.project_key_value(source_BxSxD)
-        # T5's dropout of attention weights uses one mask BxHx1xS for all queries. Dropping the
-        # same keys' values is the same product on Q times fewer elements.
-        value = self.dropout(value, deterministic=deterministic)
+        if keep_BxHxS is not None:
+            # Dropping a key's value is dropping its weight for all queries, on fewer elements.
+            value = drop(value, keep_BxHxS[..., None], self.dropout_rate)
         return self._project_out(attend(query, key, value, mask, bias))
 
     def attend_cached(

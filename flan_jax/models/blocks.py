@@ -1,15 +1,23 @@
 """One encoder layer and one decoder layer of T5, with T5X's parameter names.
 
 The letters of the array names are listed in `layers.py`. Dropout sits where T5 has it: on attention
-weights, on the hidden part of the feed-forward block, and on what each block adds to the stream.
+weights, on the hidden part of the feed-forward block, and on what each block adds to the stream. A
+layer is handed its masks: drawing those of all layers at once keeps random number generators, which
+take most of the compile time otherwise, out of the layers.
 """
+
+from collections.abc import Mapping
 
 import jax
 from flax import linen as nn
 
 from flan_jax.models.attention import MultiHeadAttention
 from flan_jax.models.config import T5Config
-from flan_jax.models.layers import MlpBlock, RMSNorm, constrain, shared_dropout
+from flan_jax.models.layers import MlpBlock, RMSNorm, constrain, drop
+
+
+# Dropout masks of a layer by site, BxC, True where an element is kept; None drops nothing.
+Keep = Mapping[str, jax.Array] | None
 
 
 class EncoderLayer(nn.Module):
@@ -24,18 +32,30 @@ class EncoderLayer(nn.Module):
         self.attention = _attention(cfg)
         self.pre_mlp_layer_norm = _norm(cfg)
         self.mlp = _mlp(cfg)
-        self.drop = shared_dropout(cfg.dropout_rate)
+
+    @staticmethod
+    def dropout_sizes(cfg: T5Config, length: int) -> dict[str, int]:
+        """Channels of each dropout mask, for rows of `length` tokens."""
+        return {
+            "attention_weights": cfg.num_heads * length,
+            "attention_out": cfg.emb_dim,
+            "mlp_hidden": cfg.mlp_dim,
+            "mlp_out": cfg.emb_dim,
+        }
 
     def __call__(
-        self, x_BxLxD: jax.Array, mask: jax.Array, bias: jax.Array, deterministic: bool
+        self, x_BxLxD: jax.Array, keep: Keep, mask: jax.Array, bias: jax.Array
     ) -> jax.Array:
-        """Maps BxLxD to BxLxD."""
+        """Maps BxLxD to BxLxD; `keep` has the masks of `dropout_sizes`."""
+        cfg = self.config
         x_BxLxD = _stream(x_BxLxD)
         y_BxLxD = self.pre_attention_layer_norm(x_BxLxD)
-        y_BxLxD = self.attention(y_BxLxD, y_BxLxD, mask, bias, deterministic)
-        x_BxLxD = _stream(x_BxLxD + self.drop(y_BxLxD, deterministic=deterministic))
-        y_BxLxD = self.mlp(self.pre_mlp_layer_norm(x_BxLxD), deterministic)
-        return _stream(x_BxLxD + self.drop(y_BxLxD, deterministic=deterministic))
+        weights_keep = _by_head(keep, "attention_weights", cfg)
+        y_BxLxD = self.attention(y_BxLxD, y_BxLxD, mask, bias, weights_keep)
+        x_BxLxD = _add(x_BxLxD, y_BxLxD, keep, "attention_out", cfg)
+        y_BxLxD = self.pre_mlp_layer_norm(x_BxLxD)
+        y_BxLxD = self.mlp(y_BxLxD, keep and keep["mlp_hidden"])
+        return _add(x_BxLxD, y_BxLxD, keep, "mlp_out", cfg)
 
 
 class DecoderLayer(nn.Module):
@@ -52,29 +72,44 @@ class DecoderLayer(nn.Module):
         self.encoder_decoder_attention = _attention(cfg)
         self.pre_mlp_layer_norm = _norm(cfg)
         self.mlp = _mlp(cfg)
-        self.drop = shared_dropout(cfg.dropout_rate)
+
+    @staticmethod
+    def dropout_sizes(cfg: T5Config, length: int, source_length: int) -> dict[str, int]:
+        """Channels of each dropout mask, for targets of `length` and inputs of `source_length`."""
+        return {
+            "self_weights": cfg.num_heads * length,
+            "self_out": cfg.emb_dim,
+            "cross_weights": cfg.num_heads * source_length,
+            "cross_out": cfg.emb_dim,
+            "mlp_hidden": cfg.mlp_dim,
+            "mlp_out": cfg.emb_dim,
+        }
 
     def __call__(
         self,
         x_BxTxD: jax.Array,
+        keep: Keep,
         encoded_BxLxD: jax.Array,
         self_mask: jax.Array,
         cross_mask: jax.Array,
         bias: jax.Array,
-        deterministic: bool,
     ) -> jax.Array:
-        """Maps BxTxD to BxTxD."""
+        """Maps BxTxD to BxTxD; `keep` has the masks of `dropout_sizes`."""
+        cfg = self.config
         x_BxTxD = _stream(x_BxTxD)
         y_BxTxD = self.pre_self_attention_layer_norm(x_BxTxD)
-        y_BxTxD = self.self_attention(y_BxTxD, y_BxTxD, self_mask, bias, deterministic)
-        x_BxTxD = _stream(x_BxTxD + self.drop(y_BxTxD, deterministic=deterministic))
+        weights_keep = _by_head(keep, "self_weights", cfg)
+        y_BxTxD = self.self_attention(y_BxTxD, y_BxTxD, self_mask, bias, weights_keep)
+        x_BxTxD = _add(x_BxTxD, y_BxTxD, keep, "self_out", cfg)
         y_BxTxD = self.pre_cross_attention_layer_norm(x_BxTxD)
+        weights_keep = _by_head(keep, "cross_weights", cfg)
         y_BxTxD = self.encoder_decoder_attention(
-            y_BxTxD, encoded_BxLxD, cross_mask, None, deterministic
+            y_BxTxD, encoded_BxLxD, cross_mask, None, weights_keep
         )
-        x_BxTxD = _stream(x_BxTxD + self.drop(y_BxTxD, deterministic=deterministic))
-        y_BxTxD = self.mlp(self.pre_mlp_layer_norm(x_BxTxD), deterministic)
-        return _stream(x_BxTxD + self.drop(y_BxTxD, deterministic=deterministic))
+        x_BxTxD = _add(x_BxTxD, y_BxTxD, keep, "cross_out", cfg)
+        y_BxTxD = self.pre_mlp_layer_norm(x_BxTxD)
+        y_BxTxD = self.mlp(y_BxTxD, keep and keep["mlp_hidden"])
+        return _add(x_BxTxD, y_BxTxD, keep, "mlp_out", cfg)
 
     def cross_key_value(self, encoded_BxLxD: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Returns the cross-attention keys and values BxHxLxK of this layer."""
@@ -100,7 +135,7 @@ class DecoderLayer(nn.Module):
         x_Bx1xD = x_Bx1xD + self.encoder_decoder_attention.attend_cached(
             y_Bx1xD, *cross_cache, cross_mask
         )
-        y_Bx1xD = self.mlp(self.pre_mlp_layer_norm(x_Bx1xD), deterministic=True)
+        y_Bx1xD = self.mlp(self.pre_mlp_layer_norm(x_Bx1xD))
         return x_Bx1xD + y_Bx1xD, self_cache
 
 
@@ -120,3 +155,17 @@ def _mlp(cfg: T5Config) -> MlpBlock:
 
 def _stream(x_BxLxD: jax.Array) -> jax.Array:
     return constrain(x_BxLxD, "batch", "length", "embed")
+
+
+def _add(x_BxLxD: jax.Array, y_BxLxD: jax.Array, keep: Keep, site: str, cfg: T5Config) -> jax.Array:
+    """Adds a block's output to the stream, after its dropout."""
+    if keep is not None:
+        y_BxLxD = drop(y_BxLxD, keep[site][:, None, :], cfg.dropout_rate)
+    return _stream(x_BxLxD + y_BxLxD)
+
+
+def _by_head(keep: Keep, site: str, cfg: T5Config) -> jax.Array | None:
+    """The mask of attention weights as BxHxS."""
+    if keep is None:
+        return None
+    return keep[site].reshape(keep[site].shape[0], cfg.num_heads, -1)

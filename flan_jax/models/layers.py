@@ -38,13 +38,16 @@ def constrain(x: jax.Array, *axes: str | None) -> jax.Array:
     return nn.with_logical_constraint(x, axes)
 
 
-def shared_dropout(rate: float) -> nn.Dropout:
-    """Dropout of BxLxC whose mask is Bx1xC: every position of an example loses the same channels.
+def drop(x: jax.Array, keep: jax.Array | None, rate: float) -> jax.Array:
+    """Dropout by a given mask: where `keep` is True `x / (1 - rate)`, else 0; None keeps all.
 
-    T5 was trained so (Mesh-TensorFlow shared masks along the length), and it costs L times fewer
-    random bits.
+    Most masks have length 1 along the positions: every position of an example loses the same
+    channels. T5 was trained so (Mesh-TensorFlow shared masks along the length), and it costs L
+    times fewer random bits.
     """
-    return nn.Dropout(rate=rate, broadcast_dims=(-2,))
+    if keep is None:
+        return x
+    return jnp.where(keep, x / (1.0 - rate), 0)
 
 
 class Dense(nn.Module):
@@ -139,8 +142,8 @@ class MlpBlock(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, x_BxLxD: jax.Array, deterministic: bool) -> jax.Array:
-        """Maps BxLxD to BxLxD."""
+    def __call__(self, x_BxLxD: jax.Array, keep_BxF: jax.Array | None = None) -> jax.Array:
+        """Maps BxLxD to BxLxD; `keep_BxF` is the dropout mask of the hidden part."""
         gated = len(self.activations) > 1
         h_BxLxF = None
         for i, activation in enumerate(self.activations):
@@ -150,6 +153,7 @@ class MlpBlock(nn.Module):
             part_BxLxF = ACTIVATIONS[activation](part_BxLxF)
             h_BxLxF = part_BxLxF if h_BxLxF is None else h_BxLxF * part_BxLxF
         assert h_BxLxF is not None, "T5Config refuses an empty mlp_activations"
-        h_BxLxF = shared_dropout(self.dropout_rate)(h_BxLxF, deterministic=deterministic)
+        if keep_BxF is not None:
+            h_BxLxF = drop(h_BxLxF, keep_BxF[:, None, :], self.dropout_rate)
         h_BxLxF = constrain(h_BxLxF, "batch", "length", "mlp")
         return Dense(x_BxLxD.shape[-1], ("mlp", "embed"), self.dtype, name="wo")(h_BxLxF)

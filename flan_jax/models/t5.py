@@ -7,6 +7,7 @@ per stack either way. The letters of the array names are listed in `layers.py`.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -19,7 +20,7 @@ from flax import struct
 from flan_jax.models import attention as attn
 from flan_jax.models.blocks import DecoderLayer, EncoderLayer
 from flan_jax.models.config import REMAT_POLICIES, T5Config
-from flan_jax.models.layers import Dense, Embed, RMSNorm, constrain, shared_dropout
+from flan_jax.models.layers import Dense, Embed, RMSNorm, constrain
 
 __all__ = ["DecodeCache", "T5Config", "Transformer"]
 
@@ -80,28 +81,39 @@ class _Stack(nn.Module):
         loop = nn.scan(
             body,
             variable_axes={"params": self.config.param_scan_axis},
-            split_rngs={"params": True, "dropout": True},
+            split_rngs={"params": True},
             in_axes=cast(Any, (0, *(nn.broadcast for _ in shared))),
             length=self.num_layers,
             metadata_params={nn.PARTITION_NAME: "layers"},
         )
         return loop(self.stacked_layer, carry, xs, *shared)
 
-    def _run_layers(self, x: jax.Array, deterministic: bool, *shared: Any) -> jax.Array:
-        """Applies every layer to `x` under the remat policy."""
+    def _draw_keep(self, sizes: dict[str, int], batch: int, deterministic: bool) -> Any:
+        """The dropout masks NxBxC of all layers by site, from one draw; None without dropout."""
+        rate = self.config.dropout_rate
+        if deterministic or rate == 0.0:
+            return None
+        shape = (self.num_layers, batch, sum(sizes.values()))
+        keep_NxBxC = jax.random.bernoulli(self.make_rng("dropout"), 1.0 - rate, shape)
+        keep_NxBxC = constrain(keep_NxBxC, None, "batch", None)
+        ends = list(itertools.accumulate(sizes.values()))
+        return dict(zip(sizes, jnp.split(keep_NxBxC, ends[:-1], axis=-1), strict=True))
+
+    def _run_layers(self, x: jax.Array, keep: Any, *shared: Any) -> jax.Array:
+        """Applies every layer to `x` under the remat policy; `keep` as from `_draw_keep`."""
         cfg = self.config
 
-        def body(layer: Any, x: jax.Array, _: None, *shared: Any) -> tuple[jax.Array, None]:
-            return layer(x, *shared, deterministic), None
+        def body(layer: Any, x: jax.Array, keep: Any, *shared: Any) -> tuple[jax.Array, None]:
+            return layer(x, keep, *shared), None
 
         if cfg.remat_policy != "none":
             # A scan already keeps the compiler from merging the two computations of a layer.
             policy = REMAT_POLICIES[cfg.remat_policy]
             body = nn.remat(body, policy=policy, prevent_cse=not cfg.scan_layers)
         if cfg.scan_layers:
-            return self._scan(body, x, None, *shared)[0]
-        for layer in self.layers:
-            x, _ = body(layer, x, None, *shared)
+            return self._scan(body, x, keep, *shared)[0]
+        for i, layer in enumerate(self.layers):
+            x, _ = body(layer, x, jax.tree.map(lambda mask, i=i: mask[i], keep), *shared)
         return x
 
 
@@ -113,16 +125,18 @@ class Encoder(_Stack):
         cfg = self.config
         self._setup_stack(EncoderLayer, cfg.num_encoder_layers, bidirectional=True, name="encoder")
         self.encoder_norm = RMSNorm(epsilon=cfg.norm_epsilon, dtype=cfg.compute_dtype)
-        self.input_dropout = shared_dropout(cfg.dropout_rate)
+        self.input_dropout = nn.Dropout(rate=cfg.dropout_rate, broadcast_dims=(-2,))
         # The one mask of T5 that is not shared along the length.
         self.output_dropout = nn.Dropout(rate=cfg.dropout_rate)
 
     def __call__(self, x_BxLxD: jax.Array, mask: jax.Array, deterministic: bool) -> jax.Array:
         """Maps embedded tokens BxLxD to encoder output BxLxD."""
-        length = x_BxLxD.shape[1]
+        batch, length, _ = x_BxLxD.shape
         x_BxLxD = self.input_dropout(x_BxLxD, deterministic=deterministic)
         bias = self.relpos_bias(length, length)
-        x_BxLxD = self._run_layers(x_BxLxD, deterministic, mask, bias)
+        sizes = EncoderLayer.dropout_sizes(self.config, length)
+        keep = self._draw_keep(sizes, batch, deterministic)
+        x_BxLxD = self._run_layers(x_BxLxD, keep, mask, bias)
         return self.output_dropout(self.encoder_norm(x_BxLxD), deterministic=deterministic)
 
 
@@ -134,7 +148,7 @@ class Decoder(_Stack):
         cfg = self.config
         self._setup_stack(DecoderLayer, cfg.num_decoder_layers, bidirectional=False, name="decoder")
         self.decoder_norm = RMSNorm(epsilon=cfg.norm_epsilon, dtype=cfg.compute_dtype)
-        self.drop = shared_dropout(cfg.dropout_rate)
+        self.dropout = nn.Dropout(rate=cfg.dropout_rate, broadcast_dims=(-2,))
         if not cfg.logits_via_embedding:
             self.logits_dense = Dense(cfg.vocab_size, ("embed", "vocab"), jnp.float32)
 
@@ -147,13 +161,13 @@ class Decoder(_Stack):
         deterministic: bool,
     ) -> jax.Array:
         """Maps embedded tokens BxTxD to hidden states BxTxD after norm and dropout."""
-        length = x_BxTxD.shape[1]
-        x_BxTxD = self.drop(x_BxTxD, deterministic=deterministic)
+        batch, length, _ = x_BxTxD.shape
+        x_BxTxD = self.dropout(x_BxTxD, deterministic=deterministic)
         bias = self.relpos_bias(length, length)
-        x_BxTxD = self._run_layers(
-            x_BxTxD, deterministic, encoded_BxLxD, self_mask, cross_mask, bias
-        )
-        return self.drop(self.decoder_norm(x_BxTxD), deterministic=deterministic)
+        sizes = DecoderLayer.dropout_sizes(self.config, length, encoded_BxLxD.shape[1])
+        keep = self._draw_keep(sizes, batch, deterministic)
+        x_BxTxD = self._run_layers(x_BxTxD, keep, encoded_BxLxD, self_mask, cross_mask, bias)
+        return self.dropout(self.decoder_norm(x_BxTxD), deterministic=deterministic)
 
     def project(self, hidden_BxTxD: jax.Array) -> jax.Array:
         """Returns float32 logits BxTxV of the untied projection."""

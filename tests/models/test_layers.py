@@ -45,7 +45,7 @@ def test_embedding_looks_rows_up_and_tied_logits_are_scaled(key):
 def test_mlp_is_the_product_of_its_activations(key, activations):
     module = layers.MlpBlock(6, activations, dropout_rate=0.0)
     x = jax.random.normal(key, (2, 3, 4))
-    params = unboxed(module, key, x, True)["params"]
+    params = unboxed(module, key, x)["params"]
     kernels = {name: value["kernel"] for name, value in params.items()}
     if len(activations) == 1:
         assert set(kernels) == {"wi", "wo"}
@@ -53,7 +53,7 @@ def test_mlp_is_the_product_of_its_activations(key, activations):
     else:
         assert set(kernels) == {"wi_0", "wi_1", "wo"}
         hidden = jax.nn.gelu(x @ kernels["wi_0"], approximate=True) * (x @ kernels["wi_1"])
-    out = module.apply({"params": params}, x, True)
+    out = module.apply({"params": params}, x)
     np.testing.assert_allclose(out, hidden @ kernels["wo"], atol=1e-5)
 
 
@@ -61,11 +61,11 @@ def test_initial_spreads(key):
     d, h, k = 256, 8, 16
     module = attention.MultiHeadAttention(h, k, d, 0.0)
     x = jnp.zeros((1, 1, d))
-    params = unboxed(module, key, x, x, None, None, True)["params"]
+    params = unboxed(module, key, x, x, None, None)["params"]
     spread = {name: float(jnp.std(value["kernel"])) for name, value in params.items()}
     expected = {"query": (d * k) ** -0.5, "key": d**-0.5, "value": d**-0.5, "out": (h * k) ** -0.5}
     assert spread == pytest.approx(expected, rel=0.03)
-    mlp = unboxed(layers.MlpBlock(512, ("relu",), 0.0), key, x, True)["params"]
+    mlp = unboxed(layers.MlpBlock(512, ("relu",), 0.0), key, x)["params"]
     assert float(jnp.std(mlp["wi"]["kernel"])) == pytest.approx(d**-0.5, rel=0.03)
     # A normal cut at two standard deviations (and widened to keep its variance) has no tails.
     assert float(jnp.abs(mlp["wi"]["kernel"]).max()) < 2.3 * d**-0.5
@@ -77,25 +77,26 @@ def test_initial_spreads(key):
     assert table.std() == pytest.approx(32**-0.5, rel=0.05)
 
 
-def test_shared_dropout_drops_the_same_channels_at_all_positions(key):
-    x = jnp.ones((3, 5, 64))
-    out = layers.shared_dropout(0.5).apply({}, x, deterministic=False, rngs={"dropout": key})
-    np.testing.assert_array_equal(out, jnp.broadcast_to(out[:, :1], out.shape))
-    assert set(np.unique(out)) == {0.0, 2.0}
-    assert not np.array_equal(out[0], out[1])
+def test_drop_keeps_by_the_mask_and_scales(key):
+    x = jnp.arange(1.0, 7.0).reshape(1, 2, 3)
+    keep = jnp.array([[[True, False, True]]])
+    out = layers.drop(x, keep, 0.5)
+    np.testing.assert_array_equal(out, [[[2.0, 0.0, 6.0], [8.0, 0.0, 12.0]]])
+    assert layers.drop(x.astype(jnp.bfloat16), keep, 0.5).dtype == jnp.bfloat16
+    assert layers.drop(x, None, 0.5) is x
 
 
-def test_attention_dropout_drops_the_same_keys_for_all_queries(key):
+def test_attention_dropout_drops_weights_after_the_softmax(key):
     """With one-hot values the output is the weights, so dropped weights can be seen."""
-    h, k, length = 2, 64, 64
+    h, k, length = 2, 5, 5
     module = attention.MultiHeadAttention(h, k, h * k, dropout_rate=0.5)
     x = jnp.concatenate([jnp.eye(length)] * h, axis=-1)[None]
     params = {
         name: {"kernel": jnp.eye(h * k) * (name in ("value", "out"))}
         for name in ("query", "key", "value", "out")
     }
-    out = module.apply({"params": params}, x, x, None, None, False, rngs={"dropout": key})
-    weights = out.reshape(length, h, k).transpose(1, 0, 2) * length
-    np.testing.assert_array_equal(weights, jnp.broadcast_to(weights[:, :1], weights.shape))
-    np.testing.assert_allclose(np.unique(weights), [0.0, 2.0], atol=1e-5)
-    assert not np.array_equal(weights[0], weights[1])
+    keep = jnp.array([[[1, 1, 0, 1, 0], [0, 1, 1, 1, 1]]], bool)
+    out = module.apply({"params": params}, x, x, None, None, keep)
+    weights = out.reshape(length, h, k).transpose(1, 0, 2)
+    expected = jnp.broadcast_to(keep[0, :, None, :] * 2.0 / length, weights.shape)
+    np.testing.assert_allclose(weights, expected, atol=1e-6)

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
+from flan_jax.models.blocks import DecoderLayer, EncoderLayer
+from flan_jax.models.scan import to_scanned
 from flan_jax.models.t5 import Transformer
 
 PACKED = {
@@ -186,12 +188,10 @@ def test_dropout_depends_on_its_key_only_and_is_off_by_request(tiny, make, run, 
 
 
 @pytest.mark.parametrize("scan_layers", [False, True])
-def test_dropout_sites(tiny, batch, scan_layers, monkeypatch):
-    """Counts masks by shape: T5 shares masks along the length except after the encoder's norm."""
+def test_shapes_of_dropout_masks(tiny, make, batch, scan_layers, monkeypatch):
+    """T5 shares masks along the length except after the encoder's norm."""
     cfg = dataclasses.replace(tiny, dropout_rate=0.1, scan_layers=scan_layers)
-    model = Transformer(cfg)
-    rngs = {"params": jax.random.key(0), "dropout": jax.random.key(1)}
-    variables = jax.eval_shape(functools.partial(model.init, rngs), **batch)
+    _, params = make(dataclasses.replace(cfg, dropout_rate=0.0))
     shapes = []
     original = jax.random.bernoulli
 
@@ -200,22 +200,70 @@ def test_dropout_sites(tiny, batch, scan_layers, monkeypatch):
         return original(key, p, shape)
 
     monkeypatch.setattr(jax.random, "bernoulli", bernoulli)
-    shapes.clear()
-    jax.make_jaxpr(lambda v: model.apply(v, **batch, rngs={"dropout": rngs["dropout"]}))(variables)
+    rngs = {"dropout": jax.random.key(1)}
+    jax.eval_shape(lambda p: Transformer(cfg).apply({"params": p}, **batch, rngs=rngs), params)
     b, length = batch["encoder_input_tokens"].shape
     t = batch["decoder_input_tokens"].shape[1]
     d, f, h = cfg.emb_dim, cfg.mlp_dim, cfg.num_heads
-    seen = set(shapes)
-    expected = {(b, 1, d), (b, 1, f), (b, length, d), (b, h, length, 1), (b, h, t, 1)}
-    assert seen == expected
-    assert shapes.count((b, length, d)) == 1
-    if not scan_layers:
-        n, m = cfg.num_encoder_layers, cfg.num_decoder_layers
-        assert shapes.count((b, 1, f)) == n + m
-        # Embeddings of both sides, block outputs, and the decoder's final norm.
-        assert shapes.count((b, 1, d)) == 2 + 2 * n + 3 * m + 1
-        assert shapes.count((b, h, length, 1)) == n + m
-        assert shapes.count((b, h, t, 1)) == m
+    assert shapes == [
+        (b, 1, d),
+        (cfg.num_encoder_layers, b, h * length + d + f + d),
+        (b, length, d),
+        (b, 1, d),
+        (cfg.num_decoder_layers, b, h * t + d + h * length + d + f + d),
+        (b, 1, d),
+    ]
+
+
+def test_dropout_is_equal_in_both_layouts(tiny, make, batch, key):
+    config = dataclasses.replace(tiny, dropout_rate=0.3)
+    _, params = make(tiny)
+    rngs = {"dropout": key}
+    logits = jax.jit(lambda p: Transformer(config).apply({"params": p}, **batch, rngs=rngs))(params)
+    scanned = Transformer(dataclasses.replace(config, scan_layers=True))
+    other = jax.jit(lambda p: scanned.apply({"params": p}, **batch, rngs=rngs))(to_scanned(params))
+    np.testing.assert_allclose(logits, other, atol=1e-5)
+
+
+@pytest.mark.parametrize("layer_class", [EncoderLayer, DecoderLayer])
+def test_each_dropout_site_of_a_layer(tiny, layer_class, key):
+    """Dropping all of a site leaves out exactly what T5 leaves out there."""
+    cfg = dataclasses.replace(tiny, dropout_rate=0.5)
+    b, length, source = 2, 4, 3
+    x = jax.random.normal(key, (b, length, cfg.emb_dim))
+    encoded = jax.random.normal(jax.random.key(5), (b, source, cfg.emb_dim))
+    self_mask, cross_mask = jnp.ones((b, 1, length, length), bool), jnp.ones((b, 1, length, source))
+    bias = jnp.zeros((1, cfg.num_heads, length, length))
+    decoder = layer_class is DecoderLayer
+    args = (encoded, self_mask, cross_mask, bias) if decoder else (self_mask, bias)
+    layer = layer_class(cfg)
+    params = nn.meta.unbox(layer.init(key, x, None, *args))
+    lengths = (length, source) if decoder else (length,)
+    sizes = layer_class.dropout_sizes(cfg, *lengths)
+    keep = {site: jnp.ones((b, size), bool) for site, size in sizes.items()}
+
+    @jax.jit
+    def run(keep):
+        return layer.apply(params, x, keep, *args)
+
+    def without(*sites):
+        return run({site: mask & (site not in sites) for site, mask in keep.items()})
+
+    np.testing.assert_array_equal(without(*sizes), x)
+    pairs = [("mlp_hidden", "mlp_out")]
+    pairs += (
+        [("self_weights", "self_out"), ("cross_weights", "cross_out")]
+        if decoder
+        else [("attention_weights", "attention_out")]
+    )
+    assert {site for pair in pairs for site in pair} == set(sizes)
+    outputs = [run(keep)]
+    for inner, outer in pairs:
+        np.testing.assert_allclose(without(inner), without(outer), atol=1e-6)
+        outputs.append(without(outer))
+    for i, one in enumerate(outputs):
+        for other in outputs[:i]:
+            assert np.abs(one - other).max() > 1e-2
 
 
 @pytest.mark.parametrize("scan_layers", [False, True])
