@@ -15,7 +15,6 @@ from flan_jax.models.attention import MultiHeadAttention
 from flan_jax.models.config import T5Config
 from flan_jax.models.layers import MlpBlock, RMSNorm, constrain, drop
 
-
 # Dropout masks of a layer by site, BxC, True where an element is kept; None drops nothing.
 Keep = Mapping[str, jax.Array] | None
 

@@ -95,7 +95,8 @@ class _Stack(nn.Module):
             return None
         shape = (self.num_layers, batch, sum(sizes.values()))
         keep_NxBxC = jax.random.bernoulli(self.make_rng("dropout"), 1.0 - rate, shape)
-        keep_NxBxC = constrain(keep_NxBxC, None, "batch", None)
+        # The barrier keeps the compiler from generating the bits anew inside each use of a mask.
+        keep_NxBxC = jax.lax.optimization_barrier(constrain(keep_NxBxC, None, "batch", None))
         ends = list(itertools.accumulate(sizes.values()))
         return dict(zip(sizes, jnp.split(keep_NxBxC, ends[:-1], axis=-1), strict=True))
 
