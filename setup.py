@@ -33,6 +33,7 @@ INSTALL_REQUIRES = [
     "seqio>=0.0.20,<0.1",
     "clu>=0.0.12,<0.1",
     "tensorflow>=2.21,<2.22",
+    "tensorboard>=2.20,<3",
     "sentencepiece>=0.2.0,<0.3",
     "numpy>=2.0,<3",
     "etils[epath]>=1.9,<2",

@@ -357,7 +357,7 @@ def test_registering_imports_neither_tensorflow_nor_seqio():
 def test_every_module_with_a_configurable_is_registered():
     root = pathlib.Path(configurables.__file__).parent
     missing = [
-        ".".join(path.relative_to(root.parent).with_suffix("").parts)
+        ".".join(path.relative_to(root.parent).with_suffix("").parts).removesuffix(".__init__")
         for package in ("flan_jax", "tasks")
         for path in (root.parent / package).rglob("*.py")
         if "\n@gin.configurable(" in path.read_text(encoding="utf-8")
