@@ -53,7 +53,7 @@ class EncoderLayer(nn.Module):
         y_BxLxD = self.attention(y_BxLxD, y_BxLxD, mask, bias, weights_keep)
         x_BxLxD = _add(x_BxLxD, y_BxLxD, keep, "attention_out", cfg)
         y_BxLxD = self.pre_mlp_layer_norm(x_BxLxD)
-        y_BxLxD = self.mlp(y_BxLxD, keep and keep["mlp_hidden"])
+        y_BxLxD = self.mlp(y_BxLxD, keep["mlp_hidden"] if keep else None)
         return _add(x_BxLxD, y_BxLxD, keep, "mlp_out", cfg)
 
 
@@ -107,7 +107,7 @@ class DecoderLayer(nn.Module):
         )
         x_BxTxD = _add(x_BxTxD, y_BxTxD, keep, "cross_out", cfg)
         y_BxTxD = self.pre_mlp_layer_norm(x_BxTxD)
-        y_BxTxD = self.mlp(y_BxTxD, keep and keep["mlp_hidden"])
+        y_BxTxD = self.mlp(y_BxTxD, keep["mlp_hidden"] if keep else None)
         return _add(x_BxTxD, y_BxTxD, keep, "mlp_out", cfg)
 
     def cross_key_value(self, encoded_BxLxD: jax.Array) -> tuple[jax.Array, jax.Array]:
