@@ -9,14 +9,14 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from flan_jax.errors import ConfigError, NotFoundError, suggest
-from flan_jax.models.layers import ACTIVATIONS
+from flan_jax.models.layers import ACTIVATIONS, PROJECTION
 
 _DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 # What the backward pass may keep of a layer; everything else is computed again.
 REMAT_POLICIES: dict[str, Any] = {
     "none": None,
-    "minimal": jax.checkpoint_policies.checkpoint_dots_with_no_batch_dims,
+    "minimal": jax.checkpoint_policies.save_only_these_names(PROJECTION),
     "full": None,
 }
 

@@ -15,9 +15,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.ad_checkpoint import checkpoint_name
 from jax.typing import DTypeLike
 
 Initializer = Callable[..., jax.Array]
+
+# Name by which a remat policy knows the products with weights.
+PROJECTION = "projection"
 
 # Element-wise functions allowed in `mlp_activations`; `gelu` is the tanh approximation, as in T5.
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
@@ -50,6 +54,34 @@ def drop(x: jax.Array, keep: jax.Array | None, rate: float) -> jax.Array:
     return jnp.where(keep, x / (1.0 - rate), 0)
 
 
+@jax.custom_vjp
+def project(x: jax.Array, kernel_IxO: jax.Array) -> jax.Array:
+    """`...xI` times a float32 kernel IxO in the dtype of `x`; the kernel's gradient is float32.
+
+    The gradient rule is written out for speed. JAX's own takes the product of the output gradient
+    and `x` and transposes it, which takes twice the time of the product below on CPU, and it rounds
+    a bfloat16 model's kernel gradients to bfloat16.
+    """
+    return jnp.dot(x, kernel_IxO.astype(x.dtype))
+
+
+def _project_fwd(x: jax.Array, kernel_IxO: jax.Array) -> tuple[jax.Array, Any]:
+    return project(x, kernel_IxO), (x, kernel_IxO)
+
+
+def _project_bwd(saved: Any, dy: jax.Array) -> tuple[jax.Array, jax.Array]:
+    x, kernel_IxO = saved
+    dx = jax.lax.dot_general(dy, kernel_IxO.astype(x.dtype), (((dy.ndim - 1,), (1,)), ((), ())))
+    rows = tuple(range(x.ndim - 1))
+    dkernel_IxO = jax.lax.dot_general(
+        x, dy, ((rows, rows), ((), ())), preferred_element_type=kernel_IxO.dtype
+    )
+    return dx, dkernel_IxO
+
+
+project.defvjp(_project_fwd, _project_bwd)
+
+
 class Dense(nn.Module):
     """Projection of the last axis by a 2-D float32 kernel, without bias.
 
@@ -74,7 +106,7 @@ class Dense(nn.Module):
             (x.shape[-1], self.features),
             jnp.float32,
         )
-        return jnp.dot(x.astype(self.dtype), kernel.astype(self.dtype))
+        return checkpoint_name(project(x.astype(self.dtype), kernel), PROJECTION)
 
 
 class RMSNorm(nn.Module):

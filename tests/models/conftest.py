@@ -72,11 +72,17 @@ def make():
 
 
 @pytest.fixture
-def run():
+def fast_jit():
+    """jax.jit without machine-code optimisation: these functions run once and compile for long."""
+    return functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+
+
+@pytest.fixture
+def run(fast_jit):
     """`run(model, params, batch, **options)`: jitted `__call__`, dropout off."""
 
     def call(model, params, batch, **options):
-        apply = jax.jit(functools.partial(model.apply, enable_dropout=False, **options))
+        apply = fast_jit(functools.partial(model.apply, enable_dropout=False, **options))
         return np.asarray(apply({"params": params}, **batch))
 
     return call

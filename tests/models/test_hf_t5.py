@@ -3,7 +3,6 @@
 import functools
 import json
 
-import jax
 import numpy as np
 import pytest
 
@@ -13,14 +12,14 @@ from flan_jax.models.scan import to_scanned
 from flan_jax.models.t5 import Transformer
 
 
-def our_logits(fields: dict, weights: dict, tokens: dict, scan_layers: bool) -> np.ndarray:
+def our_logits(jit, fields: dict, weights: dict, tokens: dict, scan_layers: bool) -> np.ndarray:
     config = config_from_hf(fields, scan_layers=scan_layers)
     params = params_from_hf(weights, config)
     if scan_layers:
         params = to_scanned(params)
     targets = tokens["decoder_target_tokens"]
     inputs = np.pad(targets, ((0, 0), (1, 0)))[:, :-1]
-    apply = jax.jit(functools.partial(Transformer(config).apply, enable_dropout=False))
+    apply = jit(functools.partial(Transformer(config).apply, enable_dropout=False))
     return apply({"params": params}, tokens["encoder_input_tokens"], inputs, targets)
 
 
@@ -47,9 +46,9 @@ def load(folder, name: str) -> tuple[dict, dict, dict]:
 
 @pytest.mark.parametrize("scan_layers", [False, True])
 @pytest.mark.parametrize("name", ["t5_1_0", "t5_1_1"])
-def test_logits_and_loss_equal_the_committed_ones(t5_golden, name, scan_layers):
+def test_logits_and_loss_equal_the_committed_ones(t5_golden, name, scan_layers, fast_jit):
     fields, weights, arrays = load(t5_golden.FOLDER, name)
-    ours = our_logits(fields, weights, arrays, scan_layers)
+    ours = our_logits(fast_jit, fields, weights, arrays, scan_layers)
     assert_same(np.asarray(ours), arrays, arrays, atol=1e-4)
     # Random weights must give logits that a mistake would move by more than the tolerance.
     assert np.std(ours) > 0.3
@@ -65,13 +64,13 @@ def relu_untied(fields: dict) -> dict:
 
 @pytest.mark.parity
 @pytest.mark.parametrize("change", [gated_tied, relu_untied])
-def test_logits_and_loss_equal_live_ones(t5_golden, change):
+def test_logits_and_loss_equal_live_ones(t5_golden, change, fast_jit):
     pytest.importorskip("torch")
     pytest.importorskip("transformers")
     fields = change({**t5_golden.COMMON, "num_decoder_layers": 3, "d_kv": 8})
     tokens = t5_golden.make_tokens(seed=11, lengths=((40, 20), (7, 31), (33, 2)))
     result = t5_golden.run_hugging_face(fields, tokens, seed=11)
-    ours = our_logits(fields, result["weights"], tokens, scan_layers=False)
+    ours = our_logits(fast_jit, fields, result["weights"], tokens, scan_layers=False)
     assert_same(np.asarray(ours), result, tokens, atol=1e-4)
 
 

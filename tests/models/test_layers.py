@@ -13,6 +13,23 @@ def unboxed(module, key, *args):
     return nn.meta.unbox(module.init(key, *args))
 
 
+@pytest.mark.parametrize("shape", [(5, 3), (2, 4, 3)])
+def test_gradients_of_a_projection_are_those_of_the_product(key, shape):
+    x, kernel = jax.random.normal(key, shape), jax.random.normal(jax.random.key(1), (3, 6))
+    ours = jax.grad(lambda *args: jnp.sum(jnp.sin(layers.project(*args))), (0, 1))(x, kernel)
+    plain = jax.grad(lambda *args: jnp.sum(jnp.sin(jnp.dot(*args))), (0, 1))(x, kernel)
+    for a, b in zip(ours, plain, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_kernel_gradients_of_a_bfloat16_projection_are_not_rounded(key):
+    x = jax.random.normal(key, (40, 3)).astype(jnp.bfloat16)
+    kernel = jnp.ones((3, 6))
+    gradient = jax.grad(lambda w: jnp.sum(layers.project(x, w).astype(jnp.float32)))(kernel)
+    expected = jnp.broadcast_to(x.astype(jnp.float32).sum(0)[:, None], kernel.shape)
+    np.testing.assert_allclose(gradient, expected, atol=1e-5)
+
+
 def test_norm_divides_by_the_root_mean_square(key):
     x = np.random.default_rng(0).standard_normal((2, 3, 5)).astype(np.float32) * 7
     scale = np.arange(1.0, 6.0, dtype=np.float32)

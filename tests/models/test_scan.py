@@ -19,7 +19,7 @@ def assert_identical(a, b) -> None:
 
 
 @pytest.mark.parametrize("axis", [0, 1])
-def test_logits_and_gradients_are_equal_in_both_layouts(tiny, make, batch, axis):
+def test_logits_and_gradients_are_equal_in_both_layouts(tiny, make, batch, axis, fast_jit):
     model, params = make(tiny)
     scanned, _ = make(dataclasses.replace(tiny, scan_layers=True, param_scan_axis=axis))
 
@@ -27,7 +27,7 @@ def test_logits_and_gradients_are_equal_in_both_layouts(tiny, make, batch, axis)
         logits = model.apply({"params": params}, **batch, enable_dropout=False)
         return jnp.sum(jnp.sin(logits)) / 100, logits
 
-    run = jax.jit(jax.value_and_grad(loss, argnums=1, has_aux=True), static_argnums=0)
+    run = fast_jit(jax.value_and_grad(loss, argnums=1, has_aux=True), static_argnums=0)
     (_, logits), grads = run(model, params)
     (_, scanned_logits), scanned_grads = run(scanned, to_scanned(params, axis))
     np.testing.assert_allclose(scanned_logits, logits, atol=1e-5, rtol=0)

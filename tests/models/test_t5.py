@@ -50,10 +50,10 @@ def test_packed_logits_equal_unpacked_ones(tiny, make, run, scan_layers):
     assert np.abs(mixed - logits).max() > 1e-2
 
 
-def test_encoder_output_of_a_packed_row_equals_the_unpacked_one(tiny, make):
+def test_encoder_output_of_a_packed_row_equals_the_unpacked_one(tiny, make, fast_jit):
     model, params = make(tiny)
     packed = {name: np.array(value, np.int32) for name, value in PACKED.items()}
-    encode = jax.jit(
+    encode = fast_jit(
         functools.partial(model.apply, {"params": params}, enable_dropout=False, method="encode")
     )
     encoded = encode(packed["encoder_input_tokens"], packed["encoder_segment_ids"])
@@ -61,7 +61,7 @@ def test_encoder_output_of_a_packed_row_equals_the_unpacked_one(tiny, make):
     np.testing.assert_allclose(encoded[0, 3:7], alone[0], atol=1e-5)
 
 
-def test_a_logit_depends_on_no_later_decoder_input_and_on_no_padding(tiny, make, batch):
+def test_a_logit_depends_on_no_later_decoder_input_and_on_no_padding(tiny, make, batch, fast_jit):
     """Gradients with respect to the embedded decoder input are exactly zero at later positions."""
     model, params = make(tiny)
     call = functools.partial(model.apply, {"params": params}, enable_dropout=False)
@@ -86,7 +86,7 @@ def test_a_logit_depends_on_no_later_decoder_input_and_on_no_padding(tiny, make,
                 method="decode",
             )
 
-    @jax.jit
+    @fast_jit
     def gradients(position):
         return jax.grad(lambda x, e: jnp.sum(jnp.sin(logits(x, e)[:, position])), argnums=(0, 1))(
             embedded, encoded
@@ -106,7 +106,7 @@ def test_a_logit_depends_on_no_later_decoder_input_and_on_no_padding(tiny, make,
 
 @pytest.mark.parametrize("scan_layers", [False, True])
 def test_remat_changes_neither_loss_nor_gradients_but_what_is_kept(
-    tiny, make, batch, scan_layers, key
+    tiny, make, batch, scan_layers, key, fast_jit
 ):
     base = dataclasses.replace(tiny, scan_layers=scan_layers, dropout_rate=0.2)
     _, params = make(dataclasses.replace(base, dropout_rate=0.0))
@@ -119,10 +119,7 @@ def test_remat_changes_neither_loss_nor_gradients_but_what_is_kept(
             logits = model.apply({"params": params}, **batch, rngs={"dropout": key})
             return jnp.mean(jax.nn.logsumexp(logits, -1) - logits[..., 3])
 
-        # At no optimisation these compile in a third of the time.
-        compiler_options = {"xla_backend_optimization_level": 0}
-        gradient = jax.jit(jax.value_and_grad(loss), compiler_options=compiler_options)
-        results[policy] = gradient(params)
+        results[policy] = fast_jit(jax.value_and_grad(loss))(params)
         jaxprs[policy] = str(jax.make_jaxpr(jax.grad(loss))(params))
     for policy in policies[1:]:
         for a, b in zip(
@@ -175,10 +172,10 @@ def test_hidden_states_project_to_the_logits(tiny, make, run, batch, tied):
     assert ("logits_dense" in params["decoder"]) != tied
 
 
-def test_dropout_depends_on_its_key_only_and_is_off_by_request(tiny, make, run, batch):
+def test_dropout_depends_on_its_key_only_and_is_off_by_request(tiny, make, run, batch, fast_jit):
     _, params = make(tiny)
     model = Transformer(dataclasses.replace(tiny, dropout_rate=0.3))
-    apply = jax.jit(lambda key: model.apply({"params": params}, **batch, rngs={"dropout": key}))
+    apply = fast_jit(lambda key: model.apply({"params": params}, **batch, rngs={"dropout": key}))
     first, again, other = (apply(jax.random.key(seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - other).max() > 1e-2
@@ -215,18 +212,20 @@ def test_shapes_of_dropout_masks(tiny, make, batch, scan_layers, monkeypatch):
     ]
 
 
-def test_dropout_is_equal_in_both_layouts(tiny, make, batch, key):
+def test_dropout_is_equal_in_both_layouts(tiny, make, batch, key, fast_jit):
     config = dataclasses.replace(tiny, dropout_rate=0.3)
     _, params = make(tiny)
     rngs = {"dropout": key}
-    logits = jax.jit(lambda p: Transformer(config).apply({"params": p}, **batch, rngs=rngs))(params)
+    logits = fast_jit(lambda p: Transformer(config).apply({"params": p}, **batch, rngs=rngs))(
+        params
+    )
     scanned = Transformer(dataclasses.replace(config, scan_layers=True))
-    other = jax.jit(lambda p: scanned.apply({"params": p}, **batch, rngs=rngs))(to_scanned(params))
+    other = fast_jit(lambda p: scanned.apply({"params": p}, **batch, rngs=rngs))(to_scanned(params))
     np.testing.assert_allclose(logits, other, atol=1e-5)
 
 
 @pytest.mark.parametrize("layer_class", [EncoderLayer, DecoderLayer])
-def test_each_dropout_site_of_a_layer(tiny, layer_class, key):
+def test_each_dropout_site_of_a_layer(tiny, layer_class, key, fast_jit):
     """Dropping all of a site leaves out exactly what T5 leaves out there."""
     cfg = dataclasses.replace(tiny, dropout_rate=0.5)
     b, length, source = 2, 4, 3
@@ -242,7 +241,7 @@ def test_each_dropout_site_of_a_layer(tiny, layer_class, key):
     sizes = layer_class.dropout_sizes(cfg, *lengths)
     keep = {site: jnp.ones((b, size), bool) for site, size in sizes.items()}
 
-    @jax.jit
+    @fast_jit
     def run(keep):
         return layer.apply(params, x, keep, *args)
 
@@ -291,14 +290,14 @@ def test_logical_axes_fit_the_shapes_and_are_t5xs(tiny, scan_layers):
     assert axes["token_embedder/embedding"] == ("vocab", "embed")
 
 
-def test_activations_follow_the_logical_rules_of_a_mesh(tiny, make, run, batch):
+def test_activations_follow_the_logical_rules_of_a_mesh(tiny, make, run, batch, fast_jit):
     model, params = make(tiny)
     batch = {name: np.concatenate([value, value[:1]]) for name, value in batch.items()}
     expected = run(model, params, batch)
     mesh = jax.make_mesh((4, 2), ("data", "model"), axis_types=(jax.sharding.AxisType.Auto,) * 2)
     rules = (("batch", "data"), ("vocab", "model"), ("embed", None), ("length", None))
     with jax.set_mesh(mesh), nn.logical_axis_rules(rules):
-        call = jax.jit(lambda p, b: model.apply({"params": p}, **b, enable_dropout=False))
+        call = fast_jit(lambda p, b: model.apply({"params": p}, **b, enable_dropout=False))
         logits = call(params, batch)
     assert logits.sharding.spec == jax.sharding.PartitionSpec("data", None, "model")
     np.testing.assert_allclose(logits, expected, atol=1e-5)

@@ -36,13 +36,13 @@ def long_batch():
 
 
 @pytest.mark.parametrize(("scan_layers", "tied"), [(False, False), (True, True)])
-def test_steps_equal_the_whole_pass(tiny, make, run, long_batch, scan_layers, tied):
+def test_steps_equal_the_whole_pass(tiny, make, run, long_batch, scan_layers, tied, fast_jit):
     config = dataclasses.replace(tiny, scan_layers=scan_layers, logits_via_embedding=tied)
     model, params = make(config)
     expected = run(model, params, long_batch)
     inputs = long_batch["decoder_input_tokens"]
 
-    @jax.jit
+    @fast_jit
     def decode(params):
         # The cache is longer than what is decoded, as it is for rows that end early.
         cache, step = prepare(model, params, long_batch, inputs.shape[1] + 3)
@@ -58,10 +58,12 @@ def test_steps_equal_the_whole_pass(tiny, make, run, long_batch, scan_layers, ti
 
 
 @pytest.mark.parametrize("scan_layers", [False, True])
-def test_repeated_rows_decode_alike_and_leaves_keep_the_batch_axis(tiny, make, batch, scan_layers):
+def test_repeated_rows_decode_alike_and_leaves_keep_the_batch_axis(
+    tiny, make, batch, scan_layers, fast_jit
+):
     model, params = make(dataclasses.replace(tiny, scan_layers=scan_layers))
-    cache = jax.jit(lambda: prepare(model, params, batch, 4)[0])()
-    step = jax.jit(functools.partial(model.apply, {"params": params}, method="decode_step"))
+    cache = fast_jit(lambda: prepare(model, params, batch, 4)[0])()
+    step = fast_jit(functools.partial(model.apply, {"params": params}, method="decode_step"))
     repeated = cache.repeat(2)
     rows = batch["encoder_input_tokens"].shape[0]
     assert cache.batch_axis == (1 if scan_layers else 0)

@@ -47,13 +47,13 @@ def test_tree_and_shapes_are_those_of_t5x(checkpoint):
 
 @pytest.mark.parametrize("scan_layers", [False, True])
 @pytest.mark.parametrize("packed", [False, True])
-def test_logits_equal_those_of_t5x(checkpoint, packed, scan_layers):
+def test_logits_equal_those_of_t5x(checkpoint, packed, scan_layers, fast_jit):
     params, arrays = checkpoint
     config = dataclasses.replace(CONFIG, scan_layers=scan_layers)
     if scan_layers:
         params = to_scanned(params)
     names = ("encoder_segment_ids", "decoder_segment_ids", "encoder_positions", "decoder_positions")
-    apply = jax.jit(functools.partial(Transformer(config).apply, enable_dropout=False))
+    apply = fast_jit(functools.partial(Transformer(config).apply, enable_dropout=False))
     logits = apply(
         {"params": params},
         arrays["packed_encoder_input_tokens" if packed else "encoder_input_tokens"],
