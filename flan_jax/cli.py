@@ -179,7 +179,8 @@ def _gin_arguments(parser: argparse.ArgumentParser, files: bool = True) -> None:
         group.add_argument(
             "--gin_search_paths",
             metavar="DIRS",
-            default="",
+            type=lambda text: [path for path in text.split(",") if path],
+            default=[],
             help="folders to look for gin files in, separated by commas",
         )
     group.add_argument(
@@ -215,7 +216,7 @@ def _parse(args: argparse.Namespace, entry: str, files: Sequence[str], **macros:
     """Checks and applies the gin configuration; plain flags that stand for a macro come last."""
     from flan_jax import gin_utils
 
-    gin_utils.parse(files, _bindings(args, **macros), _search_paths(args), entry)
+    gin_utils.parse(files, _bindings(args, **macros), args.gin_search_paths, entry)
 
 
 def _files(args: argparse.Namespace) -> list[str]:
@@ -225,10 +226,6 @@ def _files(args: argparse.Namespace) -> list[str]:
             f"flan-jax {args.command} --gin_file=runs/miniflan.gin"
         )
     return args.gin_file
-
-
-def _search_paths(args: argparse.Namespace) -> list[str]:
-    return [path for path in args.gin_search_paths.split(",") if path]
 
 
 def _bindings(args: argparse.Namespace, **macros: Any) -> list[str]:

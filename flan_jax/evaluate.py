@@ -12,6 +12,7 @@ from etils import epath
 
 from flan_jax import checkpoint as checkpoint_lib
 from flan_jax import gin_utils, telemetry
+from flan_jax.data import mixture
 from flan_jax.data.config import DatasetConfig
 from flan_jax.decode.config import DecodeConfig
 from flan_jax.errors import CheckpointError, ConfigError
@@ -67,10 +68,11 @@ def evaluate(
     """
     from flan_jax.eval import runner
 
-    say = telemetry.StatusPrinter().line if jax.process_index() == 0 else _say_nothing
+    say = telemetry.StatusPrinter(quiet=jax.process_index() != 0).line
     folder = checkpoint_lib.check_writable(output_dir)
     params, step, path = restore(model, partitioner, restore_checkpoint_cfg, say)
     decode_config = decode_config or DecodeConfig()
+    resolved = mixture.resolve(dataset_cfg)
     found = runner.evaluate_tasks(
         model,
         params,
@@ -81,10 +83,13 @@ def evaluate(
         step=step,
         num_examples=num_examples,
         seed=random_seed,
+        mixture=resolved,
         say=say,
     )
     if with_loss:
-        losses = runner.train_eval(model, params, partitioner, dataset_cfg, say=say)
+        losses = runner.train_eval(
+            model, params, partitioner, dataset_cfg, mixture=resolved, say=say
+        )
         found = {task: {**losses[task], **values} for task, values in found.items()}
     say(runner.format_table(found, title=f"{path}, split {dataset_cfg.split!r}"))
     if jax.process_index() == 0:
@@ -177,8 +182,7 @@ def parse_for(
     bindings += args.gin_bindings
     if args.checkpoint is not None:
         bindings.append(f"CHECKPOINT_PATH = {absolute(args.checkpoint)!r}")
-    search_paths = [path for path in args.gin_search_paths.split(",") if path]
-    gin_utils.parse(files, bindings, search_paths, entry)
+    gin_utils.parse(files, bindings, args.gin_search_paths, entry)
 
 
 def command(model_dir: str | None, args: argparse.Namespace) -> None:
@@ -196,8 +200,3 @@ def run_of(checkpoint: str) -> str:
     """Returns the MODEL_DIR that a checkpoint directory lies in, or the path itself."""
     path = epath.Path(checkpoint)
     return str(path.parent if re.search(r"_\d+$", path.name) else path)
-
-
-def _say_nothing(text: str) -> None:
-    """The printer of all hosts but the first."""
-    del text

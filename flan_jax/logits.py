@@ -154,7 +154,6 @@ def logits_command(args: argparse.Namespace) -> None:
                 "file, e.g. --gin_file=models/t5_1_1_small.gin"
             )
         files = [str(stored)]
-    search_paths = [path for path in args.gin_search_paths.split(",") if path]
-    gin_utils.parse(files, args.gin_bindings, search_paths, entry="%MODEL")
+    gin_utils.parse(files, args.gin_bindings, args.gin_search_paths, entry="%MODEL")
     model = gin_utils.macro_value("MODEL")
     write_logits(model, checkpoint, args.batch, args.output)

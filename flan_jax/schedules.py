@@ -4,6 +4,8 @@
 `cosine` are the same curves by plain names. Steps count from 0.
 """
 
+from collections.abc import Callable
+
 import gin
 import jax
 import jax.numpy as jnp
@@ -137,12 +139,13 @@ def linear(
         ConfigError: `total_steps` is not above `warmup_steps`.
     """
     _check_decay("schedules.linear", total_steps, warmup_steps)
-
-    def rate(step: jax.Array | int) -> jax.Array:
-        left = 1.0 - _progress(step, warmup_steps, total_steps)
-        return learning_rate * _warmup(step, warmup_steps) * (end_factor + (1 - end_factor) * left)
-
-    return rate
+    return _warm_up_and_decay(
+        learning_rate,
+        total_steps,
+        warmup_steps,
+        end_factor,
+        lambda progress: 1.0 - progress,
+    )
 
 
 @gin.configurable(module="schedules")
@@ -155,9 +158,26 @@ def cosine(
         ConfigError: `total_steps` is not above `warmup_steps`.
     """
     _check_decay("schedules.cosine", total_steps, warmup_steps)
+    return _warm_up_and_decay(
+        learning_rate,
+        total_steps,
+        warmup_steps,
+        end_factor,
+        lambda progress: 0.5 * (1.0 + jnp.cos(jnp.pi * progress)),
+    )
+
+
+def _warm_up_and_decay(
+    learning_rate: float,
+    total_steps: int,
+    warmup_steps: int,
+    end_factor: float,
+    shape: Callable[[jax.Array], jax.Array],
+) -> LearningRateFn:
+    """Warm-up, then from `learning_rate` to its `end_factor` as `shape` goes from 1 to 0."""
 
     def rate(step: jax.Array | int) -> jax.Array:
-        left = 0.5 * (1.0 + jnp.cos(jnp.pi * _progress(step, warmup_steps, total_steps)))
+        left = shape(_progress(step, warmup_steps, total_steps))
         return learning_rate * _warmup(step, warmup_steps) * (end_factor + (1 - end_factor) * left)
 
     return rate

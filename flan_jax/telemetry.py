@@ -10,7 +10,7 @@ import math
 import pathlib
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
 
@@ -41,6 +41,16 @@ def format_count(value: float) -> str:
             scaled = value / size
             return f"{scaled:.{2 if scaled < 10 else 1 if scaled < 100 else 0}f}{unit}"
     return f"{value:.0f}"
+
+
+def format_names(names: Sequence[str], most: int = 3) -> str:
+    """Lists names, and counts those beyond the first `most`.
+
+    >>> format_names(["a", "b", "c"]), format_names(["a", "b", "c"], most=2)
+    ('a, b, c', 'a, b and 1 more')
+    """
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
 class Chronometer:
@@ -106,15 +116,23 @@ def status_line(
 
 
 class StatusPrinter:
-    """Prints status lines: one line rewritten in place on a terminal, separate lines elsewhere."""
+    """Prints status lines: one line rewritten in place on a terminal, separate lines elsewhere.
 
-    def __init__(self, stream: TextIO | None = None):
+    Args:
+      stream: where to print; standard output by default.
+      quiet: print nothing, as all hosts but the first do.
+    """
+
+    def __init__(self, stream: TextIO | None = None, quiet: bool = False):
         self._stream = stream or sys.stdout
+        self._quiet = quiet
         self._rewrite = self._stream.isatty()
         self._open = 0
 
     def status(self, line: str) -> None:
         """Shows `line` as the present state."""
+        if self._quiet:
+            return
         if self._rewrite:
             self._stream.write("\r" + line.ljust(self._open))
             self._open = len(line)
@@ -124,6 +142,8 @@ class StatusPrinter:
 
     def line(self, text: str) -> None:
         """Prints `text` as a line that stays."""
+        if self._quiet:
+            return
         if self._open:
             self._stream.write("\n")
             self._open = 0
@@ -172,11 +192,6 @@ class MetricsWriter:
         }
         if scalars:
             self._tensorboard[name].write_scalars(int(step), scalars)
-
-    def flush(self) -> None:
-        """Makes what was written visible to readers of the TensorBoard files."""
-        for writer in (self._tensorboard or {}).values():
-            writer.flush()
 
     def close(self) -> None:
         """Closes all files."""

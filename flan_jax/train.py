@@ -13,7 +13,7 @@ import os
 import pathlib
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gin
@@ -116,8 +116,8 @@ def train(
       PreemptedError: told to stop; the state was saved.
     """
     # ------------------------------------------------------------ configuration
-    printer = telemetry.StatusPrinter()
-    say = printer.line if jax.process_index() == 0 else _say_nothing
+    printer = telemetry.StatusPrinter(quiet=jax.process_index() != 0)
+    say = printer.line
     num_microbatches = trainer.num_microbatches or 1
     partitioner.check_batch_size(train_dataset_cfg.batch_size, num_microbatches)
     if model.optimizer_def is None:
@@ -130,16 +130,18 @@ def train(
     say(_environment())
 
     # --------------------------------------------------------------------- data
-    from flan_jax.data import live  # Imports seqio and TensorFlow.
+    from flan_jax.data import live, mixture  # They import seqio and TensorFlow when used.
     from flan_jax.eval import runner
 
     train_iter = live.TrainIterator(train_dataset_cfg)
-    for cfg in (train_eval_dataset_cfg, infer_eval_dataset_cfg):
-        if cfg is not None:
-            live.check_split(cfg)
+    # Resolved once: resolving registers the tasks anew, and their rows would be made anew as well.
+    train_eval_mixture, infer_eval_mixture = (
+        None if cfg is None else mixture.resolve(cfg)
+        for cfg in (train_eval_dataset_cfg, infer_eval_dataset_cfg)
+    )
     lengths = train_dataset_cfg.task_feature_lengths
     task_names = train_iter.task_names
-    say(f"training on {len(task_names)} tasks: {_shorten(task_names)}")
+    say(f"training on {len(task_names)} tasks: {telemetry.format_names(task_names, most=8)}")
     model.check_vocabulary(train_iter.vocabulary_size)
 
     # -------------------------------------------- abstract state and shardings
@@ -234,7 +236,12 @@ def train(
         found: dict[str, dict[str, Any]] = {}
         if train_eval_dataset_cfg is not None:
             losses = runner.train_eval(
-                model, state.params, partitioner, train_eval_dataset_cfg, max_batches=eval_steps
+                model,
+                state.params,
+                partitioner,
+                train_eval_dataset_cfg,
+                max_batches=eval_steps,
+                mixture=train_eval_mixture,
             )
             for task, values in losses.items():
                 record("train_eval", step, {"task": task, **values})
@@ -249,6 +256,7 @@ def train(
                 output_dir=os.path.join(model_dir, "infer_eval"),
                 step=step,
                 num_examples=infer_eval_num_examples,
+                mixture=infer_eval_mixture,
                 say=say,
             )
             for task, values in metrics.items():
@@ -275,21 +283,22 @@ def train(
     def read(done: int, metrics: Any) -> float:
         """Waits for the metrics of step `done`, checks and shows them."""
         host = jax.device_get(metrics)
+        found = float(host.loss_per_token)
         if not bool(host.all_finite):
             saver.wait()
             kept = saver.latest_valid_step()
             raise NanError(
                 f"The loss or gradient of step {done} is not finite "
-                f"(loss {float(host.loss_per_token):.4g}, "
+                f"(loss {found:.4g}, "
                 f"gradient norm {float(host.grad_norm):.4g}). "
                 f"The last good checkpoint, of step {kept}, is kept in {model_dir}. "
                 "Lower the learning rate, set global_norm_clip_threshold, or look at the batch."
             )
         stats.add(host)
         if done % stats_period and done != total_steps:
-            return float(host.loss_per_token)
+            return found
         values = {
-            "loss": float(host.loss_per_token),
+            "loss": found,
             **step_lib.named_metrics(host, task_names),
             **stats.values(padded_tokens, step_flops, peak, jax.device_count()),
         }
@@ -297,7 +306,7 @@ def train(
         remaining = (total_steps - done) * stats.step_s
         printer.status(telemetry.status_line(done, total_steps, values, remaining))
         stats.reset()
-        return float(host.loss_per_token)
+        return found
 
     clock.start()
     try:
@@ -382,11 +391,6 @@ class _Window:
         }
 
 
-def _say_nothing(text: str) -> None:
-    """The printer of all hosts but the first."""
-    del text
-
-
 def _environment() -> str:
     """One line on where the run takes place."""
     device = jax.devices()[0]
@@ -395,8 +399,3 @@ def _environment() -> str:
         f"jax {jax.__version__}, Python {platform.python_version()}, "
         f"{jax.device_count()} x {device.device_kind} in {jax.process_count()} processes"
     )
-
-
-def _shorten(names: Sequence[str], most: int = 8) -> str:
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

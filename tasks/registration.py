@@ -104,11 +104,12 @@ def add_text_task(
     vocabulary: seqio.Vocabulary,
     postprocess_fn: Callable[..., Any] | None = None,
     metric_fns: Sequence[Callable[..., Any]] = (),
+    append_eos: Callable[..., Any] = seqio.preprocessors.append_eos,
 ) -> seqio.Task:
     """Registers a seqio Task whose `preprocessors` end with text 'inputs' and 'targets'.
 
-    Tokenising and the end-of-sequence token are added here. In {'inputs': 'Q: 1+1?', 'targets':
-    '2'}, out int32 'inputs' and 'targets' of any length ending with the vocabulary's EOS id, and
+    Tokenising and the end-of-sequence token (by `append_eos`) are added here. In {'inputs':
+    'Q: 1+1?', 'targets': '2'}, out int32 'inputs' and 'targets' of any length ending with the vocabulary's EOS id, and
     the texts as 'inputs_pretokenized' and 'targets_pretokenized'; other features stay.
 
     A task of the same name is replaced, so that `register()` can run again with other settings.
@@ -120,7 +121,7 @@ def add_text_task(
         preprocessors=[
             *preprocessors,
             seqio.preprocessors.tokenize,
-            seqio.preprocessors.append_eos,
+            append_eos,
         ],
         output_features=text_features(vocabulary),
         postprocess_fn=postprocess_fn,

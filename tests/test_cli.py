@@ -88,7 +88,7 @@ def test_gin_flags_become_bindings_in_order():
     assert args.gin_file == ["a.gin", "b.gin"]
     assert args.gin_bindings == ["X = 1", "Y = 2", "a/b.C.d = (1, 'x=y')"]
     assert cli._bindings(args, MODEL_DIR=args.model_dir)[-1] == 'MODEL_DIR = "it\'s"'
-    assert cli._search_paths(args) == ["p", "q"]
+    assert args.gin_search_paths == ["p", "q"]
 
 
 @pytest.mark.parametrize(

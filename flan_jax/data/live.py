@@ -38,15 +38,6 @@ _COUNTS = (
 )
 
 
-def check_split(cfg: DatasetConfig) -> None:
-    """Checks that a configuration's tasks exist and have its split, without reading rows.
-
-    Raises:
-      NotFoundError, ConfigError, DataError: see `mixture.resolve`.
-    """
-    resolve(cfg)
-
-
 class TrainIterator:
     """Endless host batches of a task or mixture.
 

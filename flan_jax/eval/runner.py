@@ -16,8 +16,11 @@ import jax
 import numpy as np
 from etils import epath
 
-from flan_jax.data import eval_data, mixture
+from flan_jax import step as step_lib
+from flan_jax import telemetry
+from flan_jax.data import eval_data
 from flan_jax.data.config import DatasetConfig, derive_seed
+from flan_jax.data.mixture import ResolvedMixture, resolve
 from flan_jax.decode.config import DecodeConfig
 from flan_jax.errors import DataError, FlanJaxError
 from flan_jax.eval import metrics as metrics_lib
@@ -47,6 +50,7 @@ def evaluate_tasks(
     step: int = 0,
     num_examples: int | None = None,
     seed: int = 0,
+    mixture: ResolvedMixture | None = None,
     say: Say = print,
 ) -> Results:
     """Predicts (or scores, as its metrics ask) each task's split and applies the task's metrics.
@@ -64,6 +68,7 @@ def evaluate_tasks(
       step: of the parameters; part of the file names.
       num_examples: rows of each task at most, a subset fixed by `cfg.seed`; None takes all.
       seed: of the draws, with method 'sample'.
+      mixture: the resolved mixture, when the caller already has it; its rows are then read once.
       say: receives progress lines.
 
     Returns:
@@ -76,11 +81,11 @@ def evaluate_tasks(
       NotFoundError, ConfigError, DataError: there are no such tasks; see `mixture.resolve`.
     """
     decode_config = decode_config or DecodeConfig()
-    resolved = mixture.resolve(cfg)
+    resolved = resolve(cfg) if mixture is None else mixture
     predictor = Predictor(model, params, partitioner, cfg.batch_size, cfg.task_feature_lengths, say)
     found: Results = {}
     for group in _groups(resolved, cfg, num_examples, found, say):
-        what = f"evaluating {_listed([rows.name for rows, _ in group])}"
+        what = f"evaluating {telemetry.format_names([rows.name for rows, _ in group])}"
         try:
             outputs = _run_group(predictor, group, decode_config, seed, what)
         except Exception as error:  # Out of memory, say: the other groups may still do.
@@ -122,6 +127,7 @@ def train_eval(
     cfg: DatasetConfig,
     *,
     max_batches: int | None = None,
+    mixture: ResolvedMixture | None = None,
     say: Say = print,
 ) -> Results:
     """Teacher-forced loss of each task's split, without dropout, over its tokens.
@@ -132,6 +138,7 @@ def train_eval(
       partitioner: the mesh.
       cfg: tasks, split, lengths, batch size (rounded up to what the mesh can share) and packing.
       max_batches: batches of each task at most, from the start of its split; None takes all.
+      mixture: the resolved mixture, when the caller already has it; its rows are then read once.
       say: receives progress lines.
 
     Returns:
@@ -142,7 +149,7 @@ def train_eval(
       NotFoundError, ConfigError, DataError: there are no such tasks; see `mixture.resolve`.
     """
     cfg = dataclasses.replace(cfg, batch_size=whole_batch(partitioner, cfg.batch_size))
-    resolved = mixture.resolve(cfg)
+    resolved = resolve(cfg) if mixture is None else mixture
     found: Results = {}
     progress = Progress("loss", len(resolved.shares), say, unit="tasks")
     for share in resolved.shares:
@@ -185,7 +192,7 @@ _Output = tuple[list[Prediction] | None, list[Score] | None, float | None]
 
 
 def _groups(
-    resolved: mixture.ResolvedMixture,
+    resolved: ResolvedMixture,
     cfg: DatasetConfig,
     num_examples: int | None,
     found: Results,
@@ -313,11 +320,6 @@ def _failed(name: str, error: Exception, say: Say) -> dict[str, Any]:
     return {ERROR: text}
 
 
-def _listed(names: Sequence[str], most: int = 3) -> str:
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
-
-
 def _shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4f}" if abs(value) < 100 else f"{value:.1f}"
@@ -326,5 +328,5 @@ def _shown(value: Any) -> str:
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _loss(model, partitioner, params, batch):
-    sums = model.loss_fn(params, batch, None, 1)
+    sums = step_lib.eval_step(params, batch, model=model)
     return jax.lax.with_sharding_constraint(sums, partitioner.replicated)

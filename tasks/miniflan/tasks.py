@@ -13,7 +13,7 @@ from tasks import metrics
 from tasks.miniflan import Settings, worlds
 from tasks.miniflan.examples import Example, generate, vocabulary_words
 from tasks.miniflan.operations import OPERATIONS
-from tasks.registration import ColumnSource
+from tasks.registration import ColumnSource, add_mixture, add_text_task
 
 # Seeds of the splits, far apart so that no run's seed gives another split's examples.
 _SPLIT_SEEDS = {"train": 0, "validation": 1_000_003, "test": 2_000_003}
@@ -44,13 +44,13 @@ def register(settings: Settings) -> None:
         ("worked", seen, settings.worked_share, "worked"),
     ):
         rates[_train_task(settings, name, make, pool, share, variant)] = share
-    _mixture("miniflan_train", rates)
+    add_mixture("miniflan_train", rates)
 
     _eval_task(settings, "seen", make, seen)
     _eval_task(settings, "unseen", make, unseen)
     _eval_task(settings, "held_out_phrasing", make, seen, held_out_wording=True)
     _eval_task(settings, "held_out_cluster", make, world.held_out_cluster)
-    _mixture(
+    add_mixture(
         "miniflan_eval",
         {
             f"miniflan_{name}": 1.0
@@ -66,19 +66,18 @@ def register(settings: Settings) -> None:
         _train_task(settings, "task_id_pairs", make, seen, 1 - single, "task_id"): 1 - single,
         _train_task(settings, "task_id_single", make, singles, single, "task_id"): single,
     }
-    _mixture("miniflan_task_id_train", ablation)
+    add_mixture("miniflan_task_id_train", ablation)
     _eval_task(settings, "task_id_seen", make, seen, variant="task_id")
     _eval_task(settings, "task_id_unseen", make, unseen, variant="task_id")
-    _mixture(
+    add_mixture(
         "miniflan_task_id_eval", {"miniflan_task_id_seen": 1.0, "miniflan_task_id_unseen": 1.0}
     )
 
 
 @functools.cache
-def features() -> Mapping[str, Any]:
-    """`inputs` and `targets` over MiniFLAN's own words."""
-    vocabulary = word_vocabulary(vocabulary_words())
-    return {name: seqio.Feature(vocabulary, add_eos=True) for name in ("inputs", "targets")}
+def vocabulary() -> Any:
+    """MiniFLAN's own words."""
+    return word_vocabulary(vocabulary_words())
 
 
 def last_list(answer: str, example: Any = None, is_target: bool = False) -> str:
@@ -192,18 +191,13 @@ def _register(
     postprocess: Callable[..., Any] | None = None,
     metric_fns: Sequence[Any] = (metrics.exact_match,),
 ) -> str:
-    seqio.TaskRegistry.remove(name)
-    seqio.TaskRegistry.add(
+    add_text_task(
         name,
-        source=ColumnSource(name, load, splits),
-        preprocessors=[seqio.preprocessors.tokenize, seqio.preprocessors.append_eos_after_trim],
-        output_features=features(),
+        ColumnSource(name, load, splits),
+        (),
+        vocabulary=vocabulary(),
         postprocess_fn=postprocess,
-        metric_fns=list(metric_fns),
+        metric_fns=metric_fns,
+        append_eos=seqio.preprocessors.append_eos_after_trim,
     )
     return name
-
-
-def _mixture(name: str, rates: Mapping[str, float]) -> None:
-    seqio.MixtureRegistry.remove(name)
-    seqio.MixtureRegistry.add(name, list(rates.items()))

@@ -10,7 +10,8 @@ import seqio
 
 from flan_jax import testing
 from flan_jax.data.config import DatasetConfig
-from flan_jax.data.live import TrainIterator, check_split
+from flan_jax.data.live import TrainIterator
+from flan_jax.data.mixture import resolve
 from flan_jax.errors import CheckpointError, DataError, NotFoundError
 
 KINDS = ("tensor", "generator", "tfds", "text")
@@ -243,10 +244,10 @@ def test_source_that_does_not_know_it_is_empty(in_memory):
         next(TrainIterator(make_config("live_empty", in_memory=in_memory)))
 
 
-def test_check_split_reads_nothing_and_names_the_split():
-    check_split(make_config())
+def test_resolve_names_the_split_that_is_missing():
+    resolve(make_config())
     with pytest.raises(NotFoundError, match="no split 'test'"):
-        check_split(make_config(split="test"))
+        resolve(make_config(split="test"))
 
 
 def test_vocabulary_size():

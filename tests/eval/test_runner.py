@@ -191,3 +191,23 @@ def _scored(dataset, name, num_examples):
 
     testing.register_toy_task(name, num_examples=num_examples, metric_fns=[total])
     return dataset(name)
+
+
+def test_a_resolved_mixture_is_read_once(tiny, dataset, monkeypatch):
+    from flan_jax.data import eval_data
+    from flan_jax.data.mixture import resolve
+
+    testing.register_toy_task("eval_read_once", num_examples=5)
+    cfg = dataset("eval_read_once")
+    resolved = resolve(cfg)
+    # As resolving again does through a task module's register().
+    testing.register_toy_task("eval_read_once", num_examples=5)
+    reads = []
+    read = eval_data.eval_examples
+    monkeypatch.setattr(
+        eval_data, "eval_examples", lambda *args, **kwargs: reads.append(1) or read(*args, **kwargs)
+    )
+    for _ in range(2):
+        runner.evaluate_tasks(*tiny.args(), cfg, mixture=resolved, say=silent)
+    runner.train_eval(*tiny.args(), cfg, mixture=resolved, say=silent)
+    assert len(reads) == 1

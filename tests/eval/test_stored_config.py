@@ -31,7 +31,7 @@ def store(tmp_path):
 
 
 def flags(command, **given):
-    fields = {"gin_file": [], "gin_bindings": [], "gin_search_paths": "", "checkpoint": None}
+    fields = {"gin_file": [], "gin_bindings": [], "gin_search_paths": [], "checkpoint": None}
     return argparse.Namespace(command=command, **{**fields, **given})
 
 
