@@ -109,8 +109,9 @@ def add_text_task(
     """Registers a seqio Task whose `preprocessors` end with text 'inputs' and 'targets'.
 
     Tokenising and the end-of-sequence token (by `append_eos`) are added here. In {'inputs':
-    'Q: 1+1?', 'targets': '2'}, out int32 'inputs' and 'targets' of any length ending with the vocabulary's EOS id, and
-    the texts as 'inputs_pretokenized' and 'targets_pretokenized'; other features stay.
+    'Q: 1+1?', 'targets': '2'}, out int32 'inputs' and 'targets' of any length ending with the
+    vocabulary's EOS id, and the texts as 'inputs_pretokenized' and 'targets_pretokenized'; other
+    features stay.
 
     A task of the same name is replaced, so that `register()` can run again with other settings.
     """
