@@ -41,6 +41,7 @@ INSTALL_REQUIRES = [
     "packaging>=24.0,<28",
     "sacrebleu>=2.5,<3",
     "rouge-score>=0.1.2,<0.2",
+    "editdistance>=0.8,<0.9",
 ]
 
 EXTRAS_REQUIRE = {

@@ -27,7 +27,14 @@ MODULES = (
 )
 
 # Read by task modules without a reference in gin files.
-CONSULTED = ("miniflan.Settings", "tasks.Cot", "tasks.CotSuperNI", "tasks.Paths", "tasks.SuperNI")
+CONSULTED = (
+    "miniflan.Settings",
+    "tasks.Cot",
+    "tasks.CotSuperNI",
+    "tasks.Flan2021",
+    "tasks.Paths",
+    "tasks.SuperNI",
+)
 
 for _module in MODULES:
     importlib.import_module(_module)

@@ -21,7 +21,8 @@ class ColumnSource(seqio.DataSource):
 
     Args:
       name: how messages call the source.
-      load: split name -> {feature: sequence of the split's length}; called once per split.
+      load: split name -> {feature: sequence or ragged tensor of the split's length}; called once
+        per split.
       splits: the split names `load` accepts.
 
     The rows are shuffled as row numbers, so the state of the iterator holds integers, not texts.
@@ -49,13 +50,13 @@ class ColumnSource(seqio.DataSource):
                 + suggest(split, self.splits)
             )
         columns = self._load(split)
-        if not len(next(iter(columns.values()))):
+        if not _num_rows(columns):
             raise DataError(f"The split {split!r} of {self.name} is empty.")
         return columns
 
     def num_input_examples(self, split: str) -> int:
         """Returns the number of rows of the split; reads the data when that was not done yet."""
-        return len(next(iter(self.columns(split).values())))
+        return _num_rows(self.columns(split))
 
     def get_dataset(
         self,
@@ -72,7 +73,7 @@ class ColumnSource(seqio.DataSource):
         del sequence_length, use_cached, num_epochs
         if shard_info is not None and shard_info.num_shards > 1:
             raise ConfigError(f"{self.name} is one shard; shard the dataset instead of the source.")
-        columns = {key: tf.convert_to_tensor(value) for key, value in self.columns(split).items()}
+        columns = {key: _as_tensor(value) for key, value in self.columns(split).items()}
         rows = self.num_input_examples(split)
         if not shuffle:
             return tf.data.Dataset.from_tensor_slices(columns)  # pyright: ignore[reportArgumentType]
@@ -81,6 +82,15 @@ class ColumnSource(seqio.DataSource):
             lambda row: {key: tf.gather(value, row) for key, value in columns.items()},
             num_parallel_calls=tf.data.AUTOTUNE,
         )
+
+
+def _num_rows(columns: Columns) -> int:
+    first = next(iter(columns.values()))
+    return first.shape[0] if isinstance(first, tf.RaggedTensor) else len(first)
+
+
+def _as_tensor(value: Any) -> Any:
+    return value if isinstance(value, tf.RaggedTensor) else tf.convert_to_tensor(value)
 
 
 def vocabulary_from(paths: Paths) -> seqio.SentencePieceVocabulary:

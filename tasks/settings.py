@@ -5,10 +5,13 @@ the task modules, which import seqio, are loaded after it.
 """
 
 import dataclasses
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import gin
 
-from flan_jax.errors import ConfigError
+from flan_jax.errors import ConfigError, suggest
 
 
 @gin.configurable(module="tasks")
@@ -84,6 +87,54 @@ class CotSuperNI:
                     f"tasks.CotSuperNI.{name} is {getattr(self, name)}; a rate must be above 0. "
                     "To leave one side out, train on the mixture 'cot' or 'super_ni_all_train'."
                 )
+
+
+@gin.configurable(module="tasks")
+@dataclasses.dataclass(frozen=True)
+class Flan2021:
+    """FLAN 2021 (`tasks/flan2021`).
+
+    Attributes:
+      files: data set -> folder of its own files, read in place of TFDS's copy.
+      tfds_data_dir: TFDS's folder; None takes TFDS's default.
+      seed: of the choice of template and of exemplars per row.
+      template_choice: 'hash' draws each row's template by (seed, the row's content); 'rotate' takes
+        them in turn by position, as the public code does.
+      prompt_format: 'plain' shows the instruction as it is and labels exemplars; 'flan2021' marks
+        the turns of a dialog, as the public code does.
+      exemplar_wording: see `flan_jax.prompts.FewShot`.
+      prompt_tokens: most tokens of a prompt with exemplars (the public code: 960); None takes the
+        length of 'inputs'.
+      pool_rows: training rows that exemplars are drawn from.
+      cap: most weight of a task in a training mixture, in rows (paper: 3,000).
+    """
+
+    files: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    tfds_data_dir: str | None = None
+    seed: int = 0
+    template_choice: Literal["hash", "rotate"] = "hash"
+    prompt_format: Literal["plain", "flan2021"] = "plain"
+    exemplar_wording: Literal["same", "mixed", "mixed_directions"] = "mixed"
+    prompt_tokens: int | None = None
+    pool_rows: int = 1000
+    cap: int = 3000
+
+    def __post_init__(self):
+        _at_least(self, "pool_rows", 1)
+        _at_least(self, "cap", 1)
+        for field in dataclasses.fields(self):
+            allowed = typing.get_args(field.type)
+            if typing.get_origin(field.type) is Literal:
+                _one_of(self, field.name, allowed)
+
+
+def _one_of(settings, name: str, allowed: Sequence[str]) -> None:
+    value = getattr(settings, name)
+    if value not in allowed:
+        raise ConfigError(
+            f"tasks.{type(settings).__name__}.{name} is {value!r}; it is one of {list(allowed)}."
+            + suggest(str(value), allowed)
+        )
 
 
 def _at_least(settings, name: str, least: int) -> None:

@@ -16,6 +16,7 @@ from flan_jax.data.config import REQUIRED_FEATURES, DatasetConfig
 from flan_jax.errors import ConfigError, DataError, FlanJaxError, NotFoundError, suggest
 
 _SAMPLER_BLOCK = 4096
+_NAMED_FAILURES = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +97,7 @@ def resolve(cfg: DatasetConfig) -> ResolvedMixture:
     if name in mixtures:
         mixture = seqio.MixtureRegistry.get(name)
         _check_sampling(mixture)
-        members = [(task, _rate_of(mixture, task)) for task in mixture.tasks]
+        members = _rates_of(mixture)
     elif name in tasks:
         mixture = None
         members = [(seqio.TaskRegistry.get(name), 1.0)]
@@ -153,9 +154,30 @@ def _unknown_name(cfg: DatasetConfig, known: list[str]) -> NotFoundError:
     )
 
 
+def _rates_of(mixture: Any) -> list[tuple[Any, float]]:
+    """Returns (task, rate); all tasks without one are named in one error."""
+    members, failed, cause = [], [], None
+    for task in mixture.tasks:
+        try:
+            members.append((task, _rate_of(mixture, task)))
+        except FlanJaxError as error:
+            failed.append(f"  {task.name}: {error}")
+            cause = error
+    if not failed:
+        return members
+    more = len(failed) - _NAMED_FAILURES
+    lines = failed[:_NAMED_FAILURES] + ([f"  and {more} more"] if more > 0 else [])
+    raise DataError(
+        f"{len(failed)} of the {len(mixture.tasks)} tasks of mixture {mixture.name!r} have no "
+        "rate, and leaving them out would change every other task's share:\n" + "\n".join(lines)
+    ) from cause
+
+
 def _rate_of(mixture: Any, task: Any) -> float:
     try:
         rate = float(mixture.get_rate(task))
+    except FlanJaxError:
+        raise
     except Exception as error:
         # A rate may be any function of the user's.
         raise DataError(

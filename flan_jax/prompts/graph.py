@@ -25,7 +25,8 @@ def compile_patterns(patterns: Sequence[Pattern]) -> Callable[[Mapping[str, Any]
       patterns: the alternatives; `which` (int, scalar int tensor) picks one.
 
     Returns:
-      A function of a dict of scalar string or integer tensors.
+      A function of a dict of scalar string or integer tensors. With a vector of N ids it takes
+      fields of N values each and gives N texts.
     """
     fields = list(dict.fromkeys(field for pattern in patterns for field in pattern.fields))
     width = max(len(pattern.literals) for pattern in patterns)
@@ -38,22 +39,28 @@ def compile_patterns(patterns: Sequence[Pattern]) -> Callable[[Mapping[str, Any]
         slots.append(row + [0] * (width - len(row)))
 
     def render(example: Mapping[str, Any], which: Any) -> tf.Tensor:
-        values = tf.stack([tf.constant("")] + [_as_string(example, field) for field in fields])
+        which = tf.convert_to_tensor(which)
+        rank = which.shape.rank
+        values = [_as_string(example, field, rank) for field in fields]
+        values = tf.stack([tf.fill(tf.shape(which), "")] + values, axis=-1)
         texts = tf.gather(tf.constant(literals), which)
-        filled = tf.gather(values, tf.gather(tf.constant(slots, tf.int32), which))
-        return tf.strings.reduce_join(tf.reshape(tf.stack([texts, filled], axis=1), [-1]))
+        filled = tf.gather(
+            values, tf.gather(tf.constant(slots, tf.int32), which), axis=-1, batch_dims=rank
+        )
+        # Each literal is followed by its field.
+        return tf.strings.reduce_join(tf.strings.join([texts, filled]), axis=-1)
 
     return render
 
 
-def _as_string(example: Mapping[str, Any], field: str) -> tf.Tensor:
+def _as_string(example: Mapping[str, Any], field: str, rank: int) -> tf.Tensor:
     if field not in example:
         raise NotFoundError(
             f"The data set has no field {field!r}; it has {sorted(example)}."
             + suggest(field, example)
         )
     value = tf.convert_to_tensor(example[field])
-    if value.shape.rank != 0:
+    if value.shape.rank != rank:
         raise ConfigError(
             f"Field {field!r} has shape {value.shape}; a template takes one text or whole number "
             "per example. Join it in an earlier step."
@@ -68,7 +75,7 @@ def _as_string(example: Mapping[str, Any], field: str) -> tf.Tensor:
     )
 
 
-def choose(seed: int, index: tf.Tensor, count: int) -> tf.Tensor:
+def choose(seed: int, index: tf.Tensor, count: Any) -> tf.Tensor:
     """The graph form of `flan_jax.prompts.choice.choose`: scalar int64 index in, int64 out."""
     mask = tf.constant(MASK_32, tf.int64)
     index = tf.cast(index, tf.int64)

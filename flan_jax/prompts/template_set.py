@@ -67,6 +67,19 @@ class TemplateSet:
             return (index + self.seed) % len(self.templates)
         return choices.choose(self.seed, index, len(self.templates))
 
+    def choose_in_graph(self, index: Any) -> Any:
+        """The same for a scalar integer tensor; returns a scalar int64 tensor."""
+        import tensorflow as tf
+
+        from flan_jax.prompts import graph
+
+        count = len(self)
+        if self.choice == "rotate":
+            # Reduced first: index + seed may not fit into 64 bits.
+            row = tf.math.floormod(tf.cast(index, tf.int64), count)
+            return tf.math.floormod(row + self.seed % count, count)
+        return graph.choose(self.seed, index, count)
+
     def render(self, example: Mapping[str, Any], index: int) -> dict[str, Any]:
         """Renders one example in Python.
 
@@ -97,13 +110,7 @@ class TemplateSet:
             targets = graph.compile_patterns([t.target_pattern for t in self.templates])
 
             def add(index, example):
-                if self.choice == "rotate":
-                    # Reduced first: index + seed may not fit into 64 bits.
-                    count = len(self)
-                    row = tf.math.floormod(tf.cast(index, tf.int64), count)
-                    which = tf.math.floormod(row + self.seed % count, count)
-                else:
-                    which = graph.choose(self.seed, index, len(self))
+                which = self.choose_in_graph(index)
                 return {
                     **example,
                     "inputs": inputs(example, which),

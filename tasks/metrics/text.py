@@ -1,10 +1,10 @@
-"""Metrics over texts, as seqio metric functions: (targets, predictions) -> {name: percent}."""
+"""Exact match of answers, failures to find one, and ROUGE-L as Tk-Instruct measures it."""
 
 import functools
 import string
 from collections.abc import Sequence
 
-from flan_jax.errors import DataError
+from tasks.metrics.rows import paired
 
 _DELETE_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -22,9 +22,7 @@ def normalise(text: str) -> str:
 
 def exact_match(targets: Sequence[str], predictions: Sequence[str | None]) -> dict[str, float]:
     """Share of predictions equal to their target, in percent. None never matches."""
-    hits = sum(
-        p is not None and p == t for t, p in zip(*_paired(targets, predictions), strict=True)
-    )
+    hits = sum(p is not None and p == t for t, p in zip(*paired(targets, predictions), strict=True))
     return {"exact_match": 100.0 * hits / len(targets)}
 
 
@@ -32,7 +30,7 @@ def extraction_failure_rate(
     targets: Sequence[str], predictions: Sequence[str | None]
 ) -> dict[str, float]:
     """Share of predictions (None) in which no final answer was found, in percent."""
-    _paired(targets, predictions)
+    paired(targets, predictions)
     return {"extraction_failure_rate": 100.0 * sum(p is None for p in predictions) / len(targets)}
 
 
@@ -42,7 +40,7 @@ def exact_match_any(
     """Share of predictions equal, after `normalise`, to any of their references, in percent."""
     hits = [
         float(any(normalise(prediction) == normalise(reference) for reference in references))
-        for references, prediction in zip(*_paired(targets, predictions), strict=True)
+        for references, prediction in zip(*paired(targets, predictions), strict=True)
     ]
     return {"exact_match": _mean_percent(hits)}
 
@@ -56,7 +54,7 @@ def rouge_l(targets: Sequence[Sequence[str]], predictions: Sequence[str]) -> dic
     scorer = _rouge_scorer()
     scores = [
         max(scorer.score(reference, prediction)["rougeL"].fmeasure for reference in references)
-        for references, prediction in zip(*_paired(targets, predictions), strict=True)
+        for references, prediction in zip(*paired(targets, predictions), strict=True)
     ]
     return {"rouge_l": _mean_percent(scores)}
 
@@ -71,11 +69,3 @@ def _rouge_scorer():
 
 def _mean_percent(scores: Sequence[float]) -> float:
     return round(100.0 * sum(scores) / len(scores), 4)
-
-
-def _paired(targets, predictions):
-    if not targets:
-        raise DataError("A metric was asked for over no rows; the evaluated split is empty.")
-    if len(targets) != len(predictions):
-        raise DataError(f"{len(targets)} targets but {len(predictions)} predictions.")
-    return targets, predictions
