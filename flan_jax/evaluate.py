@@ -1,9 +1,11 @@
 """`flan-jax eval`: one checkpoint on the tasks of a mixture, as a table and as JSON."""
 
 import argparse
+import dataclasses
 import json
 import os
 import re
+from collections.abc import Callable
 from typing import Any
 
 import gin
@@ -44,6 +46,8 @@ def evaluate(
     num_examples: int | None = None,
     with_loss: bool = True,
     random_seed: int = 0,
+    dev_split: str | None = None,
+    summary_fn: Callable[..., dict[str, Any]] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Evaluates a checkpoint, prints a table, writes predictions and `results-<step>.json`.
 
@@ -58,6 +62,9 @@ def evaluate(
       num_examples: rows of each task at most; None takes all.
       with_loss: also compute the teacher-forced loss of the same tasks, over the whole split.
       random_seed: of the draws, with method 'sample'.
+      dev_split: also evaluate this split, for `summary_fn`.
+      summary_fn: `(results, results on dev_split or None) -> {'title', 'header', 'rows', 'notes'}`,
+        a table over several tasks, printed and kept as `summary` in the JSON.
 
     Returns:
       Task -> values.
@@ -73,25 +80,36 @@ def evaluate(
     params, step, path = restore(model, partitioner, restore_checkpoint_cfg, say)
     decode_config = decode_config or DecodeConfig()
     resolved = mixture.resolve(dataset_cfg)
-    found = runner.evaluate_tasks(
-        model,
-        params,
-        partitioner,
-        dataset_cfg,
-        decode_config,
-        output_dir=folder,
-        step=step,
-        num_examples=num_examples,
-        seed=random_seed,
-        mixture=resolved,
-        say=say,
-    )
+
+    def run(cfg: DatasetConfig, tasks: mixture.ResolvedMixture, output: Any):
+        return runner.evaluate_tasks(
+            model,
+            params,
+            partitioner,
+            cfg,
+            decode_config,
+            output_dir=output,
+            step=step,
+            num_examples=num_examples,
+            seed=random_seed,
+            mixture=tasks,
+            say=say,
+        )
+
+    dev_found = None
+    if dev_split is not None:
+        dev_cfg = dataclasses.replace(dataset_cfg, split=dev_split)
+        dev_found = run(dev_cfg, mixture.resolve(dev_cfg), None)
+    found = run(dataset_cfg, resolved, folder)
     if with_loss:
         losses = runner.train_eval(
             model, params, partitioner, dataset_cfg, mixture=resolved, say=say
         )
         found = {task: {**losses[task], **values} for task, values in found.items()}
     say(runner.format_table(found, title=f"{path}, split {dataset_cfg.split!r}"))
+    summary = None if summary_fn is None else summary_fn(found, dev_found)
+    if summary is not None:
+        say(runner.format_summary(summary))
     if jax.process_index() == 0:
         record = {
             "step": step,
@@ -100,10 +118,14 @@ def evaluate(
             "decoding": str(decode_config),
             "tasks": found,
         }
+        if dev_found is not None:
+            record |= {"dev_split": dev_split, "dev_tasks": dev_found}
+        if summary is not None:
+            record["summary"] = summary
         target = epath.Path(folder) / f"results-{step}.json"
         target.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
         say(f"results in {target}, predictions beside it")
-    runner.raise_failures(found)
+    runner.raise_failures({**(dev_found or {}), **found})
     return found
 
 
@@ -129,7 +151,9 @@ def restore(
         )
     abstract = model.abstract_params()
     shardings = partitioner.shardings(abstract, model.logical_axes())
-    params = checkpoint_lib.restore_params(directory, abstract, shardings, say=say)
+    params = checkpoint_lib.restore_params(
+        directory, abstract, shardings, base_path=cfg.base_path, say=say
+    )
     number = re.search(r"_(\d+)$", directory.name)
     say(f"parameters from {directory}")
     return params, int(number.group(1)) if number else 0, directory

@@ -9,11 +9,15 @@ import seqio
 import tensorflow as tf
 
 from flan_jax.errors import ConfigError, DataError, NotFoundError, suggest
+from flan_jax.prompts import RowStep
 from tasks.paths import Paths
 
 logger = logging.getLogger(__name__)
 
 Columns = Mapping[str, Any]
+
+# Rows gathered at once where they are wanted one by one.
+_ROWS = 64
 
 
 class ColumnSource(seqio.DataSource):
@@ -73,14 +77,29 @@ class ColumnSource(seqio.DataSource):
         del sequence_length, use_cached, num_epochs
         if shard_info is not None and shard_info.num_shards > 1:
             raise ConfigError(f"{self.name} is one shard; shard the dataset instead of the source.")
+        return self.get_batches(split, _ROWS, shuffle=shuffle, seed=seed, epochs=1).unbatch()
+
+    def get_batches(
+        self, split: str, size: int, *, shuffle: bool, seed: int | None, epochs: int | None
+    ) -> tf.data.Dataset:
+        """Returns the rows `size` at a time, as {feature: tensor or ragged tensor}.
+
+        Args:
+          split: which rows.
+          size: rows of a batch; the last one of all may be smaller.
+          shuffle: whether to mix all rows, anew in every epoch.
+          seed: of the mixing.
+          epochs: None repeats for ever.
+        """
         columns = {key: _as_tensor(value) for key, value in self.columns(split).items()}
         rows = self.num_input_examples(split)
-        if not shuffle:
-            return tf.data.Dataset.from_tensor_slices(columns)  # pyright: ignore[reportArgumentType]
-        numbers = tf.data.Dataset.from_tensor_slices(tf.range(rows, dtype=tf.int64))
-        return numbers.shuffle(rows, seed=seed).map(
-            lambda row: {key: tf.gather(value, row) for key, value in columns.items()},
-            num_parallel_calls=tf.data.AUTOTUNE,
+        numbers = tf.data.Dataset.range(rows)
+        if shuffle:
+            numbers = numbers.shuffle(rows, seed=seed)
+        return (
+            numbers.repeat(epochs)
+            .batch(size)
+            .map(lambda rows_B: {key: tf.gather(value, rows_B) for key, value in columns.items()})
         )
 
 
@@ -104,6 +123,38 @@ def text_features(vocabulary: seqio.Vocabulary) -> dict[str, Any]:
         "inputs": seqio.Feature(vocabulary=vocabulary, add_eos=True),
         "targets": seqio.Feature(vocabulary=vocabulary, add_eos=True),
     }
+
+
+def tokenize_and_append_eos(rows: Mapping[str, Any], output_features: Any) -> dict[str, Any]:
+    """What seqio's tokenize and append_eos do, on a batch: texts of B to ragged int32 tokens.
+
+    In 'targets' ['2', '12'], out for bytes [[53, 1], [52, 53, 1]], and the texts as
+    'targets_pretokenized'. Features that are not the task's stay as they are.
+    """
+    made = dict(rows)
+    for name, feature in output_features.items():
+        texts_B = rows[name]
+        tokens = _encode(feature.vocabulary, texts_B)
+        if feature.add_eos:
+            count = tf.shape(texts_B)[0]
+            tokens = tf.concat([tokens, tf.fill([count, 1], feature.vocabulary.eos_id)], axis=1)
+        made[name] = tokens
+        made[f"{name}_pretokenized"] = texts_B
+    return made
+
+
+TOKENIZE = RowStep(tokenize_and_append_eos, reads_texts=True)
+
+
+def _encode(vocabulary: seqio.Vocabulary, texts_B: tf.Tensor) -> tf.RaggedTensor:
+    if isinstance(vocabulary, seqio.SentencePieceVocabulary):
+        return tf.cast(vocabulary.encode_tf(texts_B), tf.int32)
+    # seqio asks its vocabularies for single texts only.
+    return tf.map_fn(
+        lambda text: tf.cast(vocabulary.encode_tf(text), tf.int32),
+        texts_B,
+        fn_output_signature=tf.RaggedTensorSpec([None], tf.int32, ragged_rank=0),
+    )
 
 
 def add_text_task(

@@ -96,6 +96,8 @@ class Flan2021:
 
     Attributes:
       files: data set -> folder of its own files, read in place of TFDS's copy.
+      only: the data sets that mixtures are made of; None takes all, and one that is not there is an
+        error.
       tfds_data_dir: TFDS's folder; None takes TFDS's default.
       seed: of the choice of template and of exemplars per row.
       template_choice: 'hash' draws each row's template by (seed, the row's content); 'rotate' takes
@@ -110,6 +112,7 @@ class Flan2021:
     """
 
     files: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    only: tuple[str, ...] | list[str] | None = None
     tfds_data_dir: str | None = None
     seed: int = 0
     template_choice: Literal["hash", "rotate"] = "hash"

@@ -4,13 +4,14 @@ import logging
 import os
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import seqio
 import tensorflow as tf
 
+from flan_jax.data import batched
 from flan_jax.data.config import DatasetConfig, derive_seed
 from flan_jax.data.mixture import empty_split_error
 from flan_jax.data.packing import Example
@@ -18,6 +19,8 @@ from flan_jax.data.tokens import chunk_examples, data_options, source_error, tok
 from flan_jax.errors import DataError, FlanJaxError
 
 _CHUNK = 64
+# An operation costs as much to start for one row as for many.
+_BATCHED_CHUNK = 256
 _SLOW_START_S = 60.0
 
 _log = logging.getLogger(__name__)
@@ -41,6 +44,7 @@ class TaskStream:
         self.saveable: bool | None = None
         self._task, self._task_id, self._cfg = task, task_id, cfg
         self._iterator: Any = None
+        self._convert: Callable[[Any], Any] = lambda batch: batch
         self._chunk: list[Example] = []
         self._next = 0
 
@@ -50,7 +54,8 @@ class TaskStream:
         Raises:
           DataError: the split is empty or its pipeline failed; the task is named.
         """
-        if self._next == len(self._chunk):
+        # A chunk is empty when the task drops all its rows.
+        while self._next == len(self._chunk):
             self._chunk, self._next = self._read_chunk(), 0
         self._next += 1
         return self._chunk[self._next - 1]
@@ -64,8 +69,8 @@ class TaskStream:
         if self._iterator is None:
             cfg = self._cfg
             try:
-                dataset = token_dataset(self._task, cfg, shuffle=cfg.shuffle, num_epochs=None)
-                self._iterator = iter(dataset.ragged_batch(_CHUNK).with_options(data_options()))
+                dataset, self._convert = _chunks(self._task, cfg, cfg.shuffle, num_epochs=None)
+                self._iterator = iter(dataset)
             except FlanJaxError:
                 raise
             except Exception as error:
@@ -94,16 +99,27 @@ class TaskStream:
             watch.daemon = True
             watch.start()
         try:
-            batch = next(iterator)
+            batch = self._convert(next(iterator))
         except StopIteration:
             raise empty_split_error(self.name, self._cfg.split) from None
+        except FlanJaxError:
+            raise
         except Exception as error:
             raise self._failure("failed while reading", error) from error
         finally:
             if watch is not None:
                 watch.cancel()
         self.position += 1
-        return chunk_examples(batch, self.name, self._task_id, self._cfg)
+        chunk = chunk_examples(batch, self.name, self._task_id, self._cfg)
+        if not chunk and not self._chunk:
+            self._check_not_all_dropped()
+        return chunk
+
+    def _check_not_all_dropped(self) -> None:
+        """Raises DataError when a whole pass over the rows gave no example."""
+        rows = self._task.num_input_examples(self._cfg.split)
+        if rows and (self.position - 1) * _BATCHED_CHUNK >= rows:
+            raise empty_split_error(self.name, self._cfg.split)
 
     def _failure(self, what: str, error: Exception) -> DataError:
         return source_error(self.name, self._cfg.split, what, error)
@@ -175,9 +191,12 @@ class MemoryStream:
     def _read(self) -> list[Example]:
         cfg, examples = self._cfg, []
         try:
-            dataset = token_dataset(self._task, cfg, shuffle=False, num_epochs=1)
-            for batch in dataset.ragged_batch(_CHUNK).with_options(data_options()):
-                examples += chunk_examples(batch, self.name, self._task_id, cfg)
+            dataset, convert = _chunks(self._task, cfg, shuffle=False, num_epochs=1)
+            for batch in dataset:
+                examples += chunk_examples(convert(batch), self.name, self._task_id, cfg)
+                if cfg.max_examples is not None and len(examples) >= cfg.max_examples:
+                    examples = examples[: cfg.max_examples]
+                    break
         except FlanJaxError:
             raise
         except Exception as error:
@@ -185,6 +204,19 @@ class MemoryStream:
         if not examples:
             raise empty_split_error(self.name, cfg.split)
         return examples
+
+
+def _chunks(
+    task: seqio.Task, cfg: DatasetConfig, shuffle: bool, num_epochs: int | None
+) -> tuple[tf.data.Dataset, Callable[[Any], Any]]:
+    """Returns batches of rows, and what makes trimmed tokens of a batch."""
+    if batched.is_batched(task, cfg):
+        dataset = batched.raw_batches(
+            task, cfg, size=_BATCHED_CHUNK, shuffle=shuffle, num_epochs=num_epochs
+        )
+        return dataset.with_options(data_options()), batched.converter(task, cfg)
+    dataset = token_dataset(task, cfg, shuffle=shuffle, num_epochs=num_epochs)
+    return dataset.ragged_batch(_CHUNK).with_options(data_options()), lambda batch: batch
 
 
 Stream = TaskStream | MemoryStream

@@ -61,7 +61,8 @@ def read_rows(
       share: the task's entry in it.
       cfg: split, lengths and seed.
       num_examples: rows to keep at most, chosen by the seed and the task's name and kept in their
-        order; None keeps all.
+        order; None keeps all. The options of a question, rows of their own in rank classification,
+        are kept together, and the question counts as one.
 
     Raises:
       DataError: the split is empty or cannot be read.
@@ -76,8 +77,7 @@ def read_rows(
     indices = list(range(len(whole.examples)))
     if num_examples is not None and num_examples < len(indices):
         seed = derive_seed(cfg.seed or 0, share.name, "evaluation subset")
-        chosen = np.random.Generator(np.random.Philox(seed)).permutation(len(indices))
-        indices = sorted(chosen[:num_examples].tolist())
+        indices = _subset(whole.examples, num_examples, seed)
     rows = TaskRows(
         name=share.name,
         task=share.task,
@@ -91,3 +91,16 @@ def read_rows(
     if kept + len(indices) <= _MOST_KEPT:
         known[asked] = rows
     return rows
+
+
+def _subset(examples: list[dict[str, Any]], count: int, seed: int) -> list[int]:
+    """Chooses `count` examples, or questions with all their options, and keeps their order."""
+    questions: dict[int, list[int]] = {}
+    for i, example in enumerate(examples):
+        # seqio's convention for rank classification: (question, option).
+        idx = np.asarray(example.get("idx", i))
+        question = int(idx[0]) if idx.shape == (2,) and "is_correct" in example else i
+        questions.setdefault(question, []).append(i)
+    order = np.random.Generator(np.random.Philox(seed)).permutation(len(questions))
+    rows = list(questions.values())
+    return sorted(i for chosen in order[:count] for i in rows[chosen])

@@ -185,6 +185,17 @@ def format_table(found: Mapping[str, Mapping[str, Any]], title: str = "") -> str
     return "\n".join(text)
 
 
+def format_summary(table: Mapping[str, Any]) -> str:
+    """Returns a table of texts ('title', 'header', 'rows', 'notes') for a terminal."""
+    lines = [table["header"], *table["rows"]]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(table["header"]))]
+    text = [table["title"]]
+    for line in lines:
+        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+        text.append("  ".join(cells).rstrip())
+    return "\n".join([*text, *table.get("notes", ())])
+
+
 # ------------------------------------------------------------------------------- the parts
 
 _Group = list[tuple[TaskRows, metrics_lib.Needs]]

@@ -3,6 +3,7 @@
 from flan_jax.prompts.choice import choose, text_index
 from flan_jax.prompts.few_shot import FewShot, FewShotFormat
 from flan_jax.prompts.options import OptionsRenderer
+from flan_jax.prompts.row_step import RowStep
 from flan_jax.prompts.template import Pattern, Template, parse_pattern
 from flan_jax.prompts.template_set import TemplateSet
 from flan_jax.prompts.vocabulary_check import lost_characters
@@ -12,6 +13,7 @@ __all__ = [
     "FewShotFormat",
     "OptionsRenderer",
     "Pattern",
+    "RowStep",
     "Template",
     "TemplateSet",
     "choose",

@@ -7,12 +7,14 @@ budget are left out whole, the last ones first; the query is never cut for them.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from flan_jax.errors import ConfigError
 from flan_jax.prompts import choice
-from flan_jax.prompts.template import Template
+from flan_jax.prompts.row_step import RowStep
+from flan_jax.prompts.template import Template, with_templates
 from flan_jax.prompts.template_set import TemplateSet
 
 Wording = Literal["same", "mixed", "mixed_directions"]
@@ -174,7 +176,7 @@ class FewShot:
 
     def as_preprocessor(
         self, pool: Callable[[], Mapping[str, Any]], feature: str = "inputs"
-    ) -> Callable[..., Any]:
+    ) -> RowStep:
         """Returns a seqio preprocessor equal to `render`, with the vocabulary's count of tokens.
 
         In an example with the fields of the templates and 'index', out the same plus scalar strings
@@ -186,15 +188,22 @@ class FewShot:
           feature: whose vocabulary and length count.
         """
 
-        def preprocess(dataset, output_features, sequence_length=None):
-            from flan_jax.prompts import few_shot_graph, graph
+        @functools.cache
+        def read_pool():
+            import tensorflow as tf
+
+            # Not as a part of the graph that is being made.
+            with tf.init_scope():
+                return pool()
+
+        def render(rows, output_features, sequence_length=None):
+            from flan_jax.prompts import few_shot_graph
 
             budget = self.budget
             if budget is None and sequence_length and sequence_length.get(feature):
                 budget = sequence_length[feature] - int(output_features[feature].add_eos)
-            render = few_shot_graph.compile_few_shot(
-                self, pool(), output_features[feature].vocabulary, budget
-            )
-            return dataset.map(render, num_parallel_calls=graph.AUTOTUNE)
+            vocabulary = output_features[feature].vocabulary
+            return few_shot_graph.render_rows(self, rows, read_pool(), vocabulary, budget)
 
-        return preprocess
+        step = RowStep(render)
+        return with_templates(step, self.templates.templates, self.shots)

@@ -1,6 +1,6 @@
 """The TensorFlow side of `few_shot`; imported only from inside functions."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import seqio
@@ -10,71 +10,95 @@ from flan_jax.errors import DataError
 from flan_jax.prompts import few_shot, graph
 
 
-def compile_few_shot(
-    spec: "few_shot.FewShot", pool: Mapping[str, Any], vocabulary: Any, budget: int | None
-) -> Callable[[Mapping[str, tf.Tensor]], dict[str, tf.Tensor]]:
-    """Returns a function of one example that does what `FewShot.render` does.
+def render_rows(
+    spec: "few_shot.FewShot",
+    rows: Mapping[str, Any],
+    pool: Mapping[str, Any],
+    vocabulary: Any,
+    budget: int | None,
+) -> dict[str, Any]:
+    """Does to a batch what `FewShot.render` does to an example.
+
+    B rows, C candidates for exemplars of each.
 
     Args:
       spec: what to render.
-      pool: field -> tensor of the rows' values, with 'index'.
+      rows: the fields of the templates and 'index', tensors of B values.
+      pool: field -> tensor of the values of the rows that exemplars are drawn from, with 'index'.
       vocabulary: seqio's, counts tokens.
       budget: most tokens; None sets no bound.
 
     Raises:
       DataError: the pool has no row.
     """
-    templates = spec.templates.templates
-    inputs = graph.compile_patterns([t.input_pattern for t in templates])
-    targets = graph.compile_patterns([t.target_pattern for t in templates])
-    fields = sorted({field for t in templates for field in t.fields} | {"index"})
+    templates, text = spec.templates.templates, spec.format
+    inputs, targets = spec.templates.compiled
+    fields = sorted({field for t in templates for field in t.fields})
     # Eager tensors become inputs of the map function: one copy, however many pipelines use them.
     columns = {field: tf.convert_to_tensor(pool[field]) for field in fields}
-    columns["index"] = tf.cast(columns["index"], tf.int64)
-    rows = len(columns["index"])
-    if not rows:
+    pool_index = tf.cast(pool["index"], tf.int64)
+    if not len(pool["index"]):
         raise DataError(
             f"Template set {spec.templates.name!r}: the training split gives no rows to show as "
             "exemplars. Train without exemplars, or give the task rows to train on."
         )
-    prime = few_shot.largest_prime(rows)
+    prime = few_shot.largest_prime(len(pool["index"]))
     candidates = min(spec.shots + few_shot.SPARE, prime)
+
+    index_B = tf.cast(rows["index"], tf.int64)
+    which_B = spec.templates.choose_in_graph(index_B)
+
+    start_B = graph.choose(spec.seed, index_B, prime)
+    stride_B = 1 + graph.choose(~spec.seed, index_B, max(prime - 1, 1))
+    steps_C = tf.range(candidates, dtype=tf.int64)
+    drawn_BxC = (start_B[:, tf.newaxis] + steps_C * stride_B[:, tf.newaxis]) % prime
+    is_other_BxC = tf.gather(pool_index, drawn_BxC) != index_B[:, tf.newaxis]
+    # Number of each among those taken, from 1.
+    place_BxC = tf.cumsum(tf.cast(is_other_BxC, tf.int32), axis=1)
+    is_shown_BxC = is_other_BxC & (place_BxC <= spec.shots)
+
+    ids_BxC = tf.gather(
+        _choose_templates(spec, index_B, which_B), tf.maximum(place_BxC - 1, 0), batch_dims=1
+    )
+    shown = {field: tf.gather(column, drawn_BxC) for field, column in columns.items()}
+    texts_BxC = text.exemplar(inputs(shown, ids_BxC), targets(shown, ids_BxC))
+    asked_B = text.query(inputs(rows, which_B))
+    if budget is not None:
+        every_BxC = tf.concat([texts_BxC, asked_B[:, tf.newaxis]], axis=1)
+        lengths_N = _count_tokens(vocabulary, tf.reshape(every_BxC, [-1]))
+        lengths_BxC = tf.reshape(lengths_N, tf.shape(every_BxC))
+        exemplars_BxC = tf.where(is_shown_BxC, lengths_BxC[:, :-1], 0)
+        total_BxC = lengths_BxC[:, -1:] + tf.cumsum(exemplars_BxC, axis=1)
+        is_shown_BxC &= total_BxC <= budget
+    return {
+        **rows,
+        "inputs": tf.strings.reduce_join(tf.where(is_shown_BxC, texts_BxC, ""), axis=1) + asked_B,
+        "targets": targets(rows, which_B),
+        "template_id": tf.cast(which_B, tf.int32),
+        "num_exemplars": tf.reduce_sum(tf.cast(is_shown_BxC, tf.int32), axis=1),
+    }
+
+
+def _choose_templates(
+    spec: "few_shot.FewShot", index_B: tf.Tensor, which_B: tf.Tensor
+) -> tf.Tensor:
+    """Returns the template of each exemplar, by its place: int64, B x (shots + 2).
+
+    The candidates that are not taken have places too, 0 and beyond the shots.
+    """
     longest = max(len(ids) for ids in spec.alternatives)
-    alternatives = [ids + [0] * (longest - len(ids)) for ids in spec.alternatives]
-    counts = [len(ids) for ids in spec.alternatives]
-    choose, text = graph.choose, spec.format
-
-    def render(example: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        index = tf.cast(example["index"], tf.int64)
-        which = spec.templates.choose_in_graph(index)
-
-        start = choose(spec.seed, index, prime)
-        stride = 1 + choose(~spec.seed, index, max(prime - 1, 1))
-        drawn = (start + tf.range(candidates, dtype=tf.int64) * stride) % prime
-        is_other = tf.gather(columns["index"], drawn) != index
-        drawn = tf.boolean_mask(drawn, is_other)[: spec.shots]
-        shown = {field: tf.gather(column, drawn) for field, column in columns.items()}
-
-        count = tf.cast(tf.gather(tf.constant(counts), which), tf.int64)
-        picks = tf.stack([choose(spec.seed ^ (i + 1), index, count) for i in range(spec.shots)])
-        ids = tf.gather(tf.gather(tf.constant(alternatives), which), picks[: tf.size(drawn)])
-
-        texts = text.exemplar(inputs(shown, ids), targets(shown, ids))
-        asked = text.query(inputs(example, which))
-        kept = tf.size(drawn)
-        if budget is not None:
-            lengths = _count_tokens(vocabulary, tf.concat([texts, [asked]], axis=0))
-            total = lengths[-1] + tf.cumsum(lengths[:-1])
-            kept = tf.reduce_sum(tf.cast(total <= budget, tf.int32))
-        return {
-            **example,
-            "inputs": tf.strings.reduce_join(texts[:kept]) + asked,
-            "targets": targets(example, which),
-            "template_id": tf.cast(which, tf.int32),
-            "num_exemplars": kept,
-        }
-
-    return render
+    alternatives = tf.constant(
+        [ids + [0] * (longest - len(ids)) for ids in spec.alternatives], tf.int64
+    )
+    count_B = tf.gather(tf.constant([len(ids) for ids in spec.alternatives], tf.int64), which_B)
+    picks_BxP = tf.stack(
+        [
+            graph.choose(spec.seed ^ (place + 1), index_B, count_B)
+            for place in range(spec.shots + few_shot.SPARE)
+        ],
+        axis=1,
+    )
+    return tf.gather(tf.gather(alternatives, which_B), picks_BxP, batch_dims=1)
 
 
 def _count_tokens(vocabulary: Any, texts_N: tf.Tensor) -> tf.Tensor:

@@ -16,17 +16,17 @@ AUTOTUNE = tf.data.AUTOTUNE
 
 
 def compile_patterns(patterns: Sequence[Pattern]) -> Callable[[Mapping[str, Any], Any], tf.Tensor]:
-    """Compiles patterns into `render(example, which) -> scalar string tensor`.
+    """Compiles patterns into `render(rows, which) -> string tensor`.
 
     The patterns become two tables padded with empty text, so the graph has the same few operations
     for one pattern or for a hundred: gather the row, gather the fields, join.
 
     Args:
-      patterns: the alternatives; `which` (int, scalar int tensor) picks one.
+      patterns: the alternatives; `which` (an integer tensor of any shape) picks one for each row.
 
     Returns:
-      A function of a dict of scalar string or integer tensors. With a vector of N ids it takes
-      fields of N values each and gives N texts.
+      A function of a dict of string or integer tensors of `which`'s shape, which gives the texts in
+      that shape.
     """
     fields = list(dict.fromkeys(field for pattern in patterns for field in pattern.fields))
     width = max(len(pattern.literals) for pattern in patterns)
@@ -38,32 +38,53 @@ def compile_patterns(patterns: Sequence[Pattern]) -> Callable[[Mapping[str, Any]
         row = [fields.index(field) + 1 for field in pattern.fields]
         slots.append(row + [0] * (width - len(row)))
 
-    def render(example: Mapping[str, Any], which: Any) -> tf.Tensor:
-        which = tf.convert_to_tensor(which)
-        rank = which.shape.rank
-        values = [_as_string(example, field, rank) for field in fields]
-        values = tf.stack([tf.fill(tf.shape(which), "")] + values, axis=-1)
-        texts = tf.gather(tf.constant(literals), which)
-        filled = tf.gather(
-            values, tf.gather(tf.constant(slots, tf.int32), which), axis=-1, batch_dims=rank
-        )
-        # Each literal is followed by its field.
-        return tf.strings.reduce_join(tf.strings.join([texts, filled]), axis=-1)
+    # Outside of whatever graph is being made: one copy, made once.
+    with tf.init_scope():
+        literals, slots = tf.constant(literals), tf.constant(slots, tf.int32)
+
+    def render(rows: Mapping[str, Any], which: Any) -> tf.Tensor:
+        which = tf.cast(which, tf.int64)
+        values = [_as_string(rows, field, which.shape.rank) for field in fields]
+        flat = [tf.reshape(value, [-1]) for value in values]
+        which_N = tf.reshape(which, [-1])
+        values_NxF = tf.stack([tf.fill(tf.shape(which_N), ""), *flat], axis=1)
+        return tf.reshape(_fill(literals, slots, values_NxF, which_N), tf.shape(which))
 
     return render
 
 
-def _as_string(example: Mapping[str, Any], field: str, rank: int) -> tf.Tensor:
-    if field not in example:
+# Traced once for all patterns: an operation takes far longer to start than to run, and far longer
+# still to trace.
+@tf.function(
+    input_signature=[
+        tf.TensorSpec([None, None], tf.string),
+        tf.TensorSpec([None, None], tf.int32),
+        tf.TensorSpec([None, None], tf.string),
+        tf.TensorSpec([None], tf.int64),
+    ],
+    autograph=False,
+)
+def _fill(
+    literals_PxW: tf.Tensor, slots_PxW: tf.Tensor, values_NxF: tf.Tensor, which_N: tf.Tensor
+) -> tf.Tensor:
+    """Joins the texts of N rows: P patterns of W literals, each followed by one of F values."""
+    slots_NxW = tf.gather(slots_PxW, which_N)
+    filled_NxW = tf.gather(values_NxF, slots_NxW, axis=1, batch_dims=1)
+    texts_NxW = tf.strings.join([tf.gather(literals_PxW, which_N), filled_NxW])
+    return tf.strings.reduce_join(texts_NxW, axis=1)
+
+
+def _as_string(rows: Mapping[str, Any], field: str, rank: int) -> tf.Tensor:
+    if field not in rows:
         raise NotFoundError(
-            f"The data set has no field {field!r}; it has {sorted(example)}."
-            + suggest(field, example)
+            f"The data set has no field {field!r}; it has {sorted(rows)}." + suggest(field, rows)
         )
-    value = tf.convert_to_tensor(example[field])
+    value = rows[field]
+    value = value if isinstance(value, tf.RaggedTensor) else tf.convert_to_tensor(value)
     if value.shape.rank != rank:
         raise ConfigError(
-            f"Field {field!r} has shape {value.shape}; a template takes one text or whole number "
-            "per example. Join it in an earlier step."
+            f"Field {field!r} has shape {value.shape[rank:]} in each row; a template takes one "
+            "text or whole number per row. Join it in an earlier step."
         )
     if value.dtype == tf.string:
         return value
@@ -75,16 +96,38 @@ def _as_string(example: Mapping[str, Any], field: str, rank: int) -> tf.Tensor:
     )
 
 
+def num_rows(rows: Mapping[str, Any]) -> tf.Tensor:
+    """Returns B of a batch, as an int64 scalar."""
+    first = tf.nest.flatten(rows)[0]
+    return first.nrows() if isinstance(first, tf.RaggedTensor) else tf.shape(first, tf.int64)[0]
+
+
 def choose(seed: int, index: tf.Tensor, count: Any) -> tf.Tensor:
-    """The graph form of `flan_jax.prompts.choice.choose`: scalar int64 index in, int64 out."""
-    mask = tf.constant(MASK_32, tf.int64)
+    """The graph form of `flan_jax.prompts.choice.choose`: int64 in, int64 of the same shape out."""
     index = tf.cast(index, tf.int64)
-    low = tf.bitwise.bitwise_and(index, mask)
+    if isinstance(count, int) and count == 1:
+        return tf.zeros_like(index)
+    state = tf.constant(seed_state(seed), tf.int64)
+    flat = _choose(state, tf.reshape(index, [-1]), tf.cast(count, tf.int64))
+    return tf.reshape(flat, tf.shape(index))
+
+
+@tf.function(
+    input_signature=[
+        tf.TensorSpec([], tf.int64),
+        tf.TensorSpec([None], tf.int64),
+        tf.TensorSpec(None, tf.int64),
+    ],
+    autograph=False,
+)
+def _choose(state: tf.Tensor, index_N: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    mask = tf.constant(MASK_32, tf.int64)
+    low = tf.bitwise.bitwise_and(index_N, mask)
     # The shift of a negative number keeps its sign, so the mask follows it.
-    high = tf.bitwise.bitwise_and(tf.bitwise.right_shift(index, tf.constant(32, tf.int64)), mask)
-    state = _mix(tf.bitwise.bitwise_xor(tf.constant(seed_state(seed), tf.int64), low))
-    state = _mix(tf.bitwise.bitwise_xor(state, high))
-    return tf.bitwise.right_shift(state * count, tf.constant(32, tf.int64))
+    high = tf.bitwise.bitwise_and(tf.bitwise.right_shift(index_N, tf.constant(32, tf.int64)), mask)
+    mixed = _mix(tf.bitwise.bitwise_xor(state, low))
+    mixed = _mix(tf.bitwise.bitwise_xor(mixed, high))
+    return tf.bitwise.right_shift(mixed * count, tf.constant(32, tf.int64))
 
 
 def _mix(value: tf.Tensor) -> tf.Tensor:

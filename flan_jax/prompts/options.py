@@ -7,12 +7,14 @@ becomes the answer.
 """
 
 import dataclasses
+import functools
 import string
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from flan_jax.errors import ConfigError
 from flan_jax.prompts import choice
+from flan_jax.prompts.row_step import RowStep
 
 # Labels are made for so many options; longer lists are rendered in the fixed form.
 MOST_LABELLED = 26
@@ -156,7 +158,7 @@ class OptionsRenderer:
     def _tables(self) -> tuple[Sequence[Any], ...]:
         return self.headings, self.marks, self.ends
 
-    def as_preprocessor(self, index_field: str = "index") -> Callable[[Any], Any]:
+    def as_preprocessor(self, index_field: str = "index") -> RowStep:
         r"""Returns a seqio preprocessor that renders each example's options.
 
         In {'options': ['no', 'yes'], 'answer': 'yes', 'index': 7}, out the same plus the scalar
@@ -164,51 +166,67 @@ class OptionsRenderer:
         the label where the form has labels. Equal to `render(options, answer, 7)`.
         """
 
-        def preprocess(dataset):
-            from flan_jax.prompts import graph
+        def render(rows):
+            needed = {name: rows[name] for name in ("options", "answer")}
+            return {**rows, **self._traced({**needed, "index": rows[index_field]})}
 
-            render = self._compile(index_field)
-            return dataset.map(render, num_parallel_calls=graph.AUTOTUNE)
+        return RowStep(render)
 
-        return preprocess
+    @functools.cached_property
+    def _traced(self) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+        """`_render_rows`, traced once for all data sets that share the renderer."""
+        import tensorflow as tf
 
-    def _compile(self, index_field: str) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+        return tf.function(self._render_rows, reduce_retracing=True, autograph=False)
+
+    def _render_rows(self, rows: Mapping[str, Any]) -> dict[str, Any]:
+        """`render` on a batch: 'options' of BxN, 'answer' and 'index' of B."""
         import tensorflow as tf
 
         from flan_jax.prompts import graph
 
         width = max(len(marks.texts) for marks in self.marks)
         # The fixed marks come last, for lists too long for labels.
-        rows = [*self.marks, FIXED_MARKS]
-        texts = [[marks.text(i) for i in range(width)] for marks in rows]
-        labels = [list(marks.labels) or [""] * MOST_LABELLED for marks in rows]
+        table = [*self.marks, FIXED_MARKS]
+        texts = tf.constant([[marks.text(i) for i in range(width)] for marks in table])
+        labels = [list(marks.labels) or [""] * MOST_LABELLED for marks in table]
 
-        def render(example):
-            options, answer = example["options"], example["answer"]
-            heading, which, end = (
-                graph.choose(seed, example[index_field], len(table))
-                for seed, table in zip(self._seeds, self._tables, strict=True)
-            )
-            count = tf.size(options)
-            which = tf.where(count > MOST_LABELLED, tf.constant(len(self.marks), tf.int64), which)
-            # Options beyond a row's marks, which only rows of equal marks have, repeat the last.
-            places = tf.minimum(tf.range(count), width - 1)
-            before = tf.gather(tf.gather(tf.constant(texts), which), places)
-            items = tf.strings.join([before, options, tf.gather(tf.constant(self.ends), end)])
-            block = tf.strings.reduce_join(items)
-            heading = tf.gather(tf.constant(self.headings), heading)
-            without = tf.strings.substr(block, 1, tf.maximum(tf.strings.length(block) - 1, 0))
-            equal = tf.equal(options, answer)
-            known = tf.reduce_any(equal)
-            at = tf.where(known, tf.argmax(tf.cast(equal, tf.int32), output_type=tf.int32), -1)
-            row = tf.gather(tf.constant(labels), which)
-            label = tf.gather(row, tf.clip_by_value(at, 0, MOST_LABELLED - 1))
-            labelled = known & (tf.strings.length(label) > 0)
-            return {
-                **example,
-                "options_": tf.where(heading == "", without, heading + block),
-                "answer": tf.where(labelled, label, answer),
-                "answer_index": at,
-            }
+        heading_B, which_B, end_B = (
+            graph.choose(seed, rows["index"], len(choices))
+            for seed, choices in zip(self._seeds, self._tables, strict=True)
+        )
+        options = rows["options"]
+        if isinstance(options, tf.RaggedTensor):
+            count_B = options.row_lengths()
+            options_BxN = options.to_tensor("")
+        else:
+            count_B = tf.fill(tf.shape(which_B), tf.shape(options, tf.int64)[1])
+            options_BxN = options
+        places_N = tf.range(tf.shape(options_BxN)[1])
+        is_option_BxN = tf.cast(places_N, tf.int64) < count_B[:, tf.newaxis]
+        which_B = tf.where(count_B > MOST_LABELLED, tf.constant(len(self.marks), tf.int64), which_B)
+        # Options beyond a row's marks, which only rows of equal marks have, repeat the last.
+        marks_BxN = tf.gather(tf.gather(texts, which_B), tf.minimum(places_N, width - 1), axis=1)
+        end_Bx1 = tf.gather(tf.constant(self.ends), end_B)[:, tf.newaxis]
+        items_BxN = tf.strings.join(
+            [marks_BxN, options_BxN, tf.broadcast_to(end_Bx1, tf.shape(marks_BxN))]
+        )
+        block_B = tf.strings.reduce_join(tf.where(is_option_BxN, items_BxN, ""), axis=1)
+        heading_B = tf.gather(tf.constant(self.headings), heading_B)
+        size_B = tf.strings.length(block_B)
+        break_B = tf.minimum(size_B, 1)
+        without_B = tf.strings.substr(block_B, break_B, size_B - break_B)
 
-        return render
+        equal_BxN = is_option_BxN & (options_BxN == rows["answer"][:, tf.newaxis])
+        known_B = tf.reduce_any(equal_BxN, axis=1)
+        first_B = tf.argmax(tf.cast(equal_BxN, tf.int32), axis=1, output_type=tf.int32)
+        at_B = tf.where(known_B, first_B, -1)
+        label_B = tf.gather(
+            tf.gather(labels, which_B), tf.clip_by_value(at_B, 0, MOST_LABELLED - 1), batch_dims=1
+        )
+        labelled_B = known_B & (tf.strings.length(label_B) > 0)
+        return {
+            "options_": tf.where(heading_B == "", without_B, heading_B + block_B),
+            "answer": tf.where(labelled_B, label_B, rows["answer"]),
+            "answer_index": at_B,
+        }

@@ -6,10 +6,11 @@ literal braces. The same pattern renders in Python and inside a TensorFlow graph
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from flan_jax.errors import ConfigError, NotFoundError, suggest
+from flan_jax.prompts.row_step import RowStep
 
 _FIELD_NAME = re.compile(r"[A-Za-z_]\w*\Z")
 
@@ -160,26 +161,33 @@ class Template:
             "targets": self.target_pattern.render(example),
         }
 
-    def as_preprocessor(self) -> Callable[[Any], Any]:
+    def as_preprocessor(self) -> RowStep:
         """Returns a seqio preprocessor: tf.data.Dataset in, the same with inputs and targets out.
 
         In {'question': '1+1?', 'answer': '2'}, out the same plus {'inputs': 'Q: 1+1?',
         'targets': '2'}, all scalar strings. Other features pass through.
         """
 
-        def preprocess(dataset):
+        def render(rows):
+            import tensorflow as tf
+
             from flan_jax.prompts import graph
 
+            which_B = tf.zeros(graph.num_rows(rows), tf.int64)
             inputs = graph.compile_patterns([self.input_pattern])
             targets = graph.compile_patterns([self.target_pattern])
+            return {**rows, "inputs": inputs(rows, which_B), "targets": targets(rows, which_B)}
 
-            def add(example):
-                return {
-                    **example,
-                    "inputs": inputs(example, 0),
-                    "targets": targets(example, 0),
-                }
+        return with_templates(RowStep(render), [self])
 
-            return dataset.map(add, num_parallel_calls=graph.AUTOTUNE)
 
-        return preprocess
+def with_templates(preprocess: Any, templates: Sequence[Template], shots: int = 0) -> Any:
+    """Returns the preprocessor, which now says what it renders.
+
+    `flan-jax inspect` shows `preprocess.templates`, in the order of 'template_id', and takes
+    `preprocess.shots` for the most solved examples in front. A preprocessor of yours may carry the
+    two as well; nothing else depends on them.
+    """
+    preprocess.templates = tuple(templates)
+    preprocess.shots = shots
+    return preprocess

@@ -1,13 +1,17 @@
 """Several templates for one task, and the choice among them."""
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from flan_jax.errors import ConfigError
 from flan_jax.prompts import choice as choices
-from flan_jax.prompts.template import Template
+from flan_jax.prompts.row_step import RowStep
+from flan_jax.prompts.template import Template, with_templates
 
 Choice = Literal["hash", "rotate"]
+
+_MADE = ("inputs", "targets", "template_id")
 
 
 class TemplateSet:
@@ -68,7 +72,7 @@ class TemplateSet:
         return choices.choose(self.seed, index, len(self.templates))
 
     def choose_in_graph(self, index: Any) -> Any:
-        """The same for a scalar integer tensor; returns a scalar int64 tensor."""
+        """The same for an integer tensor; returns an int64 tensor of its shape."""
         import tensorflow as tf
 
         from flan_jax.prompts import graph
@@ -100,35 +104,52 @@ class TemplateSet:
           index_field: integer feature that identifies the example. None numbers the examples as
             they come, which is stable only when nothing before this step shuffles or shards.
         """
+        if index_field is not None:
+
+            def render(rows):
+                self._check_index(rows, index_field)
+                return self._render_rows(rows, rows[index_field])
+
+            return with_templates(RowStep(render), self.templates)
 
         def preprocess(dataset):
-            import tensorflow as tf
-
             from flan_jax.prompts import graph
 
-            inputs = graph.compile_patterns([t.input_pattern for t in self.templates])
-            targets = graph.compile_patterns([t.target_pattern for t in self.templates])
-
             def add(index, example):
-                which = self.choose_in_graph(index)
-                return {
-                    **example,
-                    "inputs": inputs(example, which),
-                    "targets": targets(example, which),
-                    "template_id": tf.cast(which, tf.int32),
-                }
+                rows = {name: value[None] for name, value in example.items()}
+                made = self._render_rows(rows, index[None])
+                return {**example, **{name: made[name][0] for name in _MADE}}
 
-            if index_field is None:
-                return dataset.enumerate().map(add, num_parallel_calls=graph.AUTOTUNE)
-            if index_field not in dataset.element_spec:
-                raise ConfigError(
-                    f"Template set {self.name!r} chooses by the feature {index_field!r}, which the "
-                    f"data set lacks; it has {sorted(dataset.element_spec)}. Add it in the source, "
-                    "or pass index_field=None to number the examples as they come."
-                )
-            return dataset.map(
-                lambda example: add(example[index_field], example),
-                num_parallel_calls=graph.AUTOTUNE,
+            return dataset.enumerate().map(add, num_parallel_calls=graph.AUTOTUNE)
+
+        return with_templates(preprocess, self.templates)
+
+    @functools.cached_property
+    def compiled(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """The functions that render inputs and targets; see `graph.compile_patterns`."""
+        from flan_jax.prompts import graph
+
+        return (
+            graph.compile_patterns([t.input_pattern for t in self.templates]),
+            graph.compile_patterns([t.target_pattern for t in self.templates]),
+        )
+
+    def _render_rows(self, rows: Mapping[str, Any], index_B: Any) -> dict[str, Any]:
+        import tensorflow as tf
+
+        which_B = self.choose_in_graph(index_B)
+        inputs, targets = self.compiled
+        return {
+            **rows,
+            "inputs": inputs(rows, which_B),
+            "targets": targets(rows, which_B),
+            "template_id": tf.cast(which_B, tf.int32),
+        }
+
+    def _check_index(self, features: Mapping[str, Any], index_field: str) -> None:
+        if index_field not in features:
+            raise ConfigError(
+                f"Template set {self.name!r} chooses by the feature {index_field!r}, which the "
+                f"data set lacks; it has {sorted(features)}. Add it in the source, or pass "
+                "index_field=None to number the examples as they come."
             )
-
-        return preprocess

@@ -18,3 +18,10 @@ def register() -> None:
     from tasks.flan2021 import registry  # Imports seqio, so not before gin has been read.
 
     registry.register()
+
+
+def describe(name: str):
+    """Returns a `flan_jax.data.description.Description` of a task or mixture, or None."""
+    from tasks.flan2021 import descriptions
+
+    return descriptions.describe(name)

@@ -10,18 +10,20 @@ import seqio
 import tensorflow as tf
 
 from flan_jax.errors import DataError
-from flan_jax.prompts import FewShot, OptionsRenderer, Template, TemplateSet, few_shot, graph
+from flan_jax.prompts import FewShot, OptionsRenderer, RowStep, Template, TemplateSet, few_shot
 from tasks import metrics, postprocess
 from tasks.flan2021 import clusters, sources
 from tasks.flan2021.dataset import OPTIONS_FIELD, Dataset
+from tasks.flan2021.rows import process_rows
 from tasks.flan2021.variants import Variant
-from tasks.registration import text_features
+from tasks.registration import TOKENIZE, text_features
 from tasks.settings import Flan2021
 
 # The slot with what parts it from the text: before it, or behind it when the slot comes first.
 _OPTIONS_SLOT = re.compile(r"\A\{options_\}\s*|\s*\{options_\}")
 # Between the texts that a row's fingerprint is taken of; it occurs in none of them.
 _UNIT_SEPARATOR = "\x1f"
+_FIXED_OPTIONS = OptionsRenderer()
 
 
 class Builder:
@@ -57,46 +59,44 @@ class Builder:
                 *self.render_options(variant),
                 *self.render_prompts(variant),
                 *([expand_options] if scored else []),
-                seqio.preprocessors.tokenize,
-                seqio.preprocessors.append_eos,
+                TOKENIZE,
             ],
             "output_features": text_features(self._vocabulary()),
             "postprocess_fn": postprocess.rank if scored else self.dataset.postprocess_fn,
-            "metric_fns": [metrics.rank_classification()]
-            if scored
-            else list(self.dataset.metric_fns),
+            "metric_fns": [self._rank_metric()] if scored else list(self.dataset.metric_fns),
         }
 
-    def read_rows(self) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
+    def _rank_metric(self) -> Callable[..., Any]:
+        options = self.dataset.options
+        return metrics.rank_classification(None if options is None else len(options))
+
+    def read_rows(self) -> RowStep:
         """Returns the step from raw rows to fields, with the row's fingerprint as 'index'.
 
-        Out, for BoolQ: scalar strings 'title', 'text', 'question', 'answer', the string vector
-        'options', and the scalar int64 'index', which is the same wherever the row stands.
+        Out, for BoolQ: strings 'title', 'text', 'question', 'answer', the string vector 'options',
+        and int64 'index', which is the same wherever the row stands.
         """
+        return RowStep(self._read)
+
+    def _read(self, raw: Mapping[str, Any]) -> dict[str, Any]:
         dataset = self.dataset
+        rows = process_rows(dataset, raw)
+        parts = [_text(rows[field]) for field in dataset.fields]
+        if dataset.row_options:
+            options = rows["options"]
+            each = tf.strings.join([options.flat_values, _UNIT_SEPARATOR])
+            parts.append(
+                tf.strings.reduce_join(options.with_flat_values(each).to_tensor(""), axis=1)
+            )
+        text_B = tf.strings.join(parts, separator=_UNIT_SEPARATOR)
+        rows["index"] = tf.strings.to_hash_bucket_fast(text_B, 2**63 - 1)
+        return rows
 
-        def preprocess(rows):
-            if dataset.keep is not None:
-                rows = rows.filter(dataset.keep)
-            return rows.map(read, num_parallel_calls=graph.AUTOTUNE)
-
-        def read(raw):
-            row = dataset.process(raw)
-            _check_features(dataset, row)
-            parts = [_text(row[field]) for field in dataset.fields]
-            if "options" in row:
-                parts.append(tf.strings.reduce_join(row["options"], separator=_UNIT_SEPARATOR))
-            text = tf.strings.join(parts, separator=_UNIT_SEPARATOR)
-            row["index"] = tf.strings.to_hash_bucket_fast(text, 2**63 - 1)
-            return row
-
-        return preprocess
-
-    def render_options(self, variant: Variant) -> list[Callable[..., tf.data.Dataset]]:
+    def render_options(self, variant: Variant) -> list[RowStep]:
         """Returns the step that renders the options, if the variant shows any."""
         if not (self.dataset.has_options and variant.options):
             return []
-        return [OptionsRenderer().as_preprocessor()]
+        return [_FIXED_OPTIONS.as_preprocessor()]
 
     def render_prompts(self, variant: Variant) -> list[Callable[..., tf.data.Dataset]]:
         """Returns the steps that make 'inputs' and 'targets'."""
@@ -202,26 +202,9 @@ def expand_options(rows: tf.data.Dataset) -> tf.data.Dataset:
     return rows.enumerate().flat_map(expand)  # pyright: ignore[reportArgumentType]
 
 
-def _wrap(text_format: few_shot.FewShotFormat) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
-    def preprocess(rows):
-        return rows.map(
-            lambda row: {**row, "inputs": text_format.query(row["inputs"])},
-            num_parallel_calls=graph.AUTOTUNE,
-        )
-
-    return preprocess
+def _wrap(text_format: few_shot.FewShotFormat) -> RowStep:
+    return RowStep(lambda rows: {**rows, "inputs": text_format.query(rows["inputs"])})
 
 
 def _text(value: tf.Tensor) -> tf.Tensor:
     return value if value.dtype == tf.string else tf.strings.as_string(value)
-
-
-def _check_features(dataset: Dataset, row: Mapping[str, Any]) -> None:
-    """`process` gives what the entry says; a difference is a mistake of ours."""
-    expected = {*dataset.fields, *dataset.kept}
-    if dataset.has_options:
-        expected |= {"options", "answer"}
-    extra = set(row) - expected - {"answers"}
-    assert expected <= set(row) and not extra, (
-        f"{dataset.name}: process gives {sorted(row)}, the entry says {sorted(expected)}"
-    )

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tasks import metrics, postprocess
 from tasks.flan2021.dataset import Dataset, Files, Row
+from tasks.flan2021.rows import take_option
 from tasks.flan2021.wordings.common_sense import WORDINGS
 
 # Section marks that WikiHow texts carry in HellaSwag.
@@ -23,13 +24,13 @@ def copa(row: Row) -> dict[str, Any]:
     """
     connector = tf.where(row["question"] == "cause", " because", " so")
     clause = tf.strings.regex_replace(row["premise"], r"[\s.!?]+$", "")
-    options = tf.stack([row["choice1"], row["choice2"]])
+    options = tf.stack([row["choice1"], row["choice2"]], axis=-1)
     return {
         "premise": row["premise"],
         "question": row["question"],
         "glm_premise": clause + connector,
         "options": options,
-        "answer": options[row["label"]],
+        "answer": take_option(options, row["label"]),
     }
 
 
@@ -43,12 +44,15 @@ def hellaswag(row: Row) -> dict[str, Any]:
     'Sleep.', 'Sing.'], 'answer': 'Wait. Cool them.'}.
     """
     context = tf.strings.regex_replace(row["context"], _SECTION_MARK, "\n")
-    options = tf.strings.strip(tf.strings.regex_replace(row["endings"], _SECTION_MARK, " "))
+    endings = tf.ragged.map_flat_values(
+        tf.strings.regex_replace, row["endings"], _SECTION_MARK, " "
+    )
+    options = tf.strings.strip(endings)
     return {
         "context": tf.strings.strip(context),
         "activity_label": row["activity_label"],
         "options": options,
-        "answer": options[row["label"]],
+        "answer": take_option(options, row["label"]),
     }
 
 
@@ -66,7 +70,7 @@ def story_cloze(row: Row) -> dict[str, Any]:
     return {
         "context": row["context"],
         "options": row["endings"],
-        "answer": row["endings"][row["label"] - 1],
+        "answer": take_option(row["endings"], row["label"] - 1),
     }
 
 
@@ -77,8 +81,9 @@ def piqa(row: Row) -> dict[str, Any]:
     1}, out {'goal': 'Cut bread.', 'options': ['Use a spoon.', 'Use a knife.'], 'answer': 'Use a
     knife.'}.
     """
-    options = tf.stack([row["sol1"], row["sol2"]])
-    return {"goal": row["goal"], "options": options, "answer": options[row["label"]]}
+    options = tf.stack([row["sol1"], row["sol2"]], axis=-1)
+    answer = take_option(options, row["label"])
+    return {"goal": row["goal"], "options": options, "answer": answer}
 
 
 def _copa_rows(record: Mapping[str, Any]) -> Iterable[Row]:

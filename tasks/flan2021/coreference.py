@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tasks import metrics, postprocess
 from tasks.flan2021.dataset import Dataset, Files, Row
+from tasks.flan2021.rows import take_option
 from tasks.flan2021.wordings.coreference import WORDINGS
 
 _NO_YES = ("no", "yes")
@@ -26,7 +27,7 @@ def definite_pronoun_resolution(row: Row) -> dict[str, Any]:
         "sentence": row["sentence"],
         "pronoun": row["pronoun"],
         "options": row["candidates"],
-        "answer": row["candidates"][row["label"]],
+        "answer": take_option(row["candidates"], row["label"]),
     }
 
 
@@ -39,11 +40,11 @@ def winogrande(row: Row) -> dict[str, Any]:
     """
     context = tf.strings.regex_replace(row["sentence"], r"(?s)_.*", "")
     rest = tf.strings.regex_replace(row["sentence"], r"(?s)^[^_]*_", "")
-    options = tf.stack([row["option1"] + rest, row["option2"] + rest])
+    options = tf.stack([row["option1"] + rest, row["option2"] + rest], axis=-1)
     return {
         "context": tf.strings.strip(context),
         "options": options,
-        "answer": options[row["label"]],
+        "answer": take_option(options, row["label"]),
     }
 
 
@@ -218,6 +219,7 @@ DATASETS = (
     ),
     Dataset(
         name="wsc",
+        row_by_row=True,
         paper_name=None,
         tfds="super_glue/wsc:1.0.2",
         splits={"train": "train[:-50]", "validation": "train[-50:]", "test": "validation"},
@@ -242,6 +244,7 @@ DATASETS = (
     ),
     Dataset(
         name="wsc273",
+        row_by_row=True,
         paper_name="WSC273",
         tfds="wsc273:1.0.0",
         splits={"test": "test"},

@@ -59,6 +59,9 @@ class Dataset:
       process: a raw row, as tensors, -> `fields`, and, where there are options, 'options' (strings,
         one dimension) and 'answer' (one of them); and 'answers' (strings, one dimension) where
         evaluation knows more than one right text.
+      row_by_row: whether `process` and `keep` take one row only. Otherwise they also take B rows at
+        once (every tensor with a leading dimension B) and do the same to each, which is far faster;
+        what is the same for every row may then come without that dimension.
       wordings: target pattern -> the input patterns that ask for it. The first target is the data
         set's own task; others turn it round.
       metric_fns: seqio metric functions.
@@ -84,6 +87,7 @@ class Dataset:
     wordings: Mapping[str, tuple[str, ...]]
     metric_fns: tuple[Callable[..., Any], ...]
     postprocess_fn: Callable[..., Any] | None = None
+    row_by_row: bool = False
     keep: Callable[[Row], Any] | None = None
     options: tuple[str, ...] | None = None
     row_options: bool = False

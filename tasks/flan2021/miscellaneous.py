@@ -168,6 +168,7 @@ DATASETS: tuple[Dataset, ...] = (
     ),
     Dataset(
         name="quac",
+        row_by_row=True,
         paper_name="QuAC",
         tfds="quac:1.0.0",
         splits={"train": "train[:30000]", "validation": "train[-200:]", "test": "validation"},
@@ -191,6 +192,7 @@ DATASETS: tuple[Dataset, ...] = (
     ),
     Dataset(
         name="coqa",
+        row_by_row=True,
         paper_name="CoQA",
         tfds="coqa:1.0.0",
         splits={"train": "train[:-100]", "validation": "train[-100:]", "test": "test"},

@@ -52,6 +52,11 @@ def eval_name(
     return f"{PREFIX}_{split.name}{form}{shots_suffix(shots)}{without}_eval"
 
 
+def has_ablations(split: Split) -> bool:
+    """Whether the prompts without an instruction are trained and evaluated on the split."""
+    return split.name == "all" or split.name.startswith("inter_cluster")
+
+
 def train_variants(split: Split) -> Iterator[Variant]:
     """Yields the variants in which a split is trained."""
     for shots in SHOTS:
@@ -60,14 +65,16 @@ def train_variants(split: Split) -> Iterator[Variant]:
         for count in clusters.TEMPLATE_COUNTS:
             if count != ALL_TEMPLATES:
                 yield Variant(templates=count)
-    if split.name == "all" or split.name.startswith("inter_cluster"):
+    if has_ablations(split):
         yield Variant(prompt="no_template")
         yield Variant(prompt="dataset_name")
 
 
-def train_tasks(split: Split, variant: Variant, cap: int | None) -> Members:
-    """Returns (task name, rate) of a training mixture."""
-    return [(variant.task_name(task), rates.Cap(cap)) for task in split.train]
+def train_tasks(
+    split: Split, datasets: Mapping[str, Dataset], variant: Variant, cap: int | None
+) -> Members:
+    """Returns (task name, rate) of a training mixture, as far as `datasets` go."""
+    return [(variant.task_name(name), rates.Cap(cap)) for name in split.train if name in datasets]
 
 
 def eval_tasks(
@@ -79,12 +86,13 @@ def eval_tasks(
 ) -> Members:
     """Returns (task name, rate) of an evaluation mixture: a task for each wording.
 
-    A data set without a training split has no exemplars, and is left out with `shots`.
+    Only those of `datasets` are in it. A data set without a training split has no exemplars, and is
+    left out with `shots`.
     """
     names = []
     for name in split.held_out:
-        dataset = datasets[name]
-        if shots and "train" not in dataset.splits:
+        dataset = datasets.get(name)
+        if dataset is None or (shots and "train" not in dataset.splits):
             continue
         shown = options or not dataset.has_options
         wordings = range(len(dataset.wordings[dataset.target])) if prompt == "template" else [None]
@@ -107,12 +115,12 @@ def all_mixtures(
     """Yields the name of every split and variant's mixture, and what gives its members."""
     for split in clusters.all_splits():
         for variant in train_variants(split):
-            yield train_name(split, variant), partial(train_tasks, split, variant, cap)
+            yield train_name(split, variant), partial(train_tasks, split, datasets, variant, cap)
         for options in (True, False):
             for shots in SHOTS:
                 members = partial(eval_tasks, split, datasets, shots, options)
                 yield eval_name(split, shots, options), members
-        if split.name == "all" or split.name.startswith("inter_cluster"):
+        if has_ablations(split):
             for prompt in ("no_template", "dataset_name"):
                 members = partial(eval_tasks, split, datasets, prompt=prompt)
                 yield eval_name(split, prompt=prompt), members

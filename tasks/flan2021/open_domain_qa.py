@@ -143,6 +143,7 @@ def _arc_dataset(name: str, config: str) -> Dataset:
     """One of the two halves of ARC, which differ in nothing but their questions."""
     return Dataset(
         name=name,
+        row_by_row=True,
         paper_name="ARC (easy/chal.)",
         tfds=f"ai2_arc/{config}:1.0.0",
         splits={"train": "train[:-200]", "validation": "train[-200:]", "test": "test"},
@@ -208,6 +209,7 @@ DATASETS: tuple[Dataset, ...] = (
     ),
     Dataset(
         name="natural_questions",
+        row_by_row=True,
         paper_name="NQ",
         tfds="natural_questions_open:1.0.0",
         splits={"train": "train[:30000]", "validation": "train[-200:]", "test": "validation"},

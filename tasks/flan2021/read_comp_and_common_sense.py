@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tasks import metrics, postprocess
 from tasks.flan2021.dataset import Dataset, Files, Row
+from tasks.flan2021.rows import take_option
 from tasks.flan2021.wordings.read_comp_and_common_sense import WORDINGS
 
 _COSMOS_OPTIONS = tuple(f"answer{i}" for i in range(4))
@@ -42,12 +43,12 @@ def cosmos_qa(row: Row) -> dict[str, Any]:
     'answer2': 'War .', 'answer3': 'Tea .', 'label': 1, 'id': ...}, out {'context': 'It rained.',
     'question': 'What next?', 'options': ['Sun .', 'Mud .', 'War .', 'Tea .'], 'answer': 'Mud .'}.
     """
-    options = tf.stack([row[name] for name in _COSMOS_OPTIONS])
+    options = tf.stack([row[name] for name in _COSMOS_OPTIONS], axis=-1)
     return {
         "context": row["context"],
         "question": row["question"],
         "options": options,
-        "answer": tf.gather(options, row["label"]),
+        "answer": take_option(options, row["label"]),
     }
 
 
@@ -78,6 +79,7 @@ def _cosmos_qa_rows(entry: dict[str, str]) -> Iterable[Row]:
 DATASETS: tuple[Dataset, ...] = (
     Dataset(
         name="record",
+        row_by_row=True,
         paper_name="ReCoRD",
         tfds="super_glue/record:1.0.2",
         splits={"train": "train[:30000]", "validation": "train[-200:]", "test": "validation"},

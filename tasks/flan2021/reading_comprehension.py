@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tasks import metrics, postprocess
 from tasks.flan2021.dataset import Dataset, Files, Row
+from tasks.flan2021.rows import take_option
 from tasks.flan2021.wordings.reading_comprehension import WORDINGS
 
 _CAPPED_SPLITS = {"train": "train[:30000]", "validation": "train[-200:]", "test": "validation"}
@@ -84,12 +85,12 @@ def openbookqa(row: Row) -> dict[str, Any]:
     'fact': 'ice floats', 'options': ['hot', 'light', 'wet', 'old'], 'answer': 'light'}.
     """
     question = row["question"]
-    options = tf.stack([question[f"choice_{letter}"] for letter in "ABCD"])
+    options = tf.stack([question[f"choice_{letter}"] for letter in "ABCD"], axis=-1)
     return {
         "question": question["stem"],
         "fact": row["fact1"],
         "options": options,
-        "answer": tf.gather(options, row["answerKey"]),
+        "answer": take_option(options, row["answerKey"]),
     }
 
 
@@ -229,6 +230,7 @@ def _bool_q_rows(record: dict[str, Any]) -> Iterable[Row]:
 DATASETS: tuple[Dataset, ...] = (
     Dataset(
         name="squad_v1",
+        row_by_row=True,
         paper_name="SQuAD",
         tfds="squad/v1.1:3.0.0",
         splits=_CAPPED_SPLITS,
@@ -249,6 +251,7 @@ DATASETS: tuple[Dataset, ...] = (
     ),
     Dataset(
         name="squad_v2",
+        row_by_row=True,
         paper_name="SQuAD",
         tfds="squad/v2.0:3.0.0",
         splits=_CAPPED_SPLITS,
@@ -269,6 +272,7 @@ DATASETS: tuple[Dataset, ...] = (
     ),
     Dataset(
         name="drop",
+        row_by_row=True,
         paper_name="DROP",
         tfds="drop:2.0.0",
         splits={"train": "train[:30000]", "validation": "train[-200:]", "test": "dev"},

@@ -1,10 +1,12 @@
 """Registers FLAN 2021's tasks and mixtures by name; each is built when it is first used."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import seqio
 
-from flan_jax.errors import NotFoundError, suggest
+from flan_jax.errors import ConfigError, NotFoundError, suggest
 from tasks import lazy
 from tasks.flan2021 import mixtures
 from tasks.flan2021.build import Builder
@@ -31,19 +33,20 @@ def register(
       vocabulary: default T5's, from `paths.sentencepiece_model`, looked for when a task is built.
 
     Raises:
-      NotFoundError: `settings.files` names an unknown data set.
+      NotFoundError: `settings.files` or `settings.only` names an unknown data set.
     """
     global _registered
     paths = paths or Paths()
     settings = settings or Flan2021()
     if _registered == (paths, settings, vocabulary):
         return
-    for name in settings.files:
-        if name not in DATASETS:
-            raise NotFoundError(
-                f"tasks.Flan2021.files names {name!r}; FLAN 2021 has no such data set."
-                + suggest(name, DATASETS)
-            )
+    for setting in ("files", "only"):
+        for name in getattr(settings, setting) or ():
+            if name not in DATASETS:
+                raise NotFoundError(
+                    f"tasks.Flan2021.{setting} names {name!r}; FLAN 2021 has no such data set."
+                    + suggest(name, DATASETS)
+                )
 
     @functools.cache
     def chosen_vocabulary() -> seqio.Vocabulary:
@@ -54,6 +57,17 @@ def register(
         for variant in variants_of(dataset):
             arguments = functools.partial(builder.arguments, variant)
             lazy.add_task(variant.task_name(dataset.name), arguments)
-    for name, members in mixtures.all_mixtures(DATASETS, settings.cap):
-        lazy.add_mixture(name, lambda members=members: {"tasks": members()})
+    chosen = {name: DATASETS[name] for name in settings.only or DATASETS}
+    for name, members in mixtures.all_mixtures(chosen, settings.cap):
+        lazy.add_mixture(name, functools.partial(_mixture, name, members))
     _registered = (paths, settings, vocabulary)
+
+
+def _mixture(name: str, members: Callable[[], mixtures.Members]) -> dict[str, Any]:
+    tasks = members()
+    if not tasks:
+        raise ConfigError(
+            f"tasks.Flan2021.only leaves no task in the mixture {name!r}. Add a data set that is "
+            "part of it."
+        )
+    return {"tasks": tasks}

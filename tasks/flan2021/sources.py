@@ -114,10 +114,9 @@ class FilesSource(ColumnSource):
         name, start, stop = self._slices[split]
         return to_columns(self._read(name)[start:stop], f"{self.name}, split {split!r}")
 
-    def get_dataset(self, *args: Any, **kwargs: Any) -> tf.data.Dataset:
-        """Returns the rows as a dataset with the builder's nesting."""
-        dataset = super().get_dataset(*args, **kwargs)
-        return dataset.map(_unflatten, num_parallel_calls=tf.data.AUTOTUNE)
+    def get_batches(self, *args: Any, **kwargs: Any) -> tf.data.Dataset:
+        """Returns the rows, many at a time, with the builder's nesting."""
+        return super().get_batches(*args, **kwargs).map(unflatten)
 
 
 def read_records(path: pathlib.Path, files: Files) -> Iterator[Any]:
@@ -215,7 +214,8 @@ def _flatten(row: Row, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield prefix + name, value
 
 
-def _unflatten(columns: Mapping[str, Any]) -> dict[str, Any]:
+def unflatten(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Turns 'a/b' back into {'a': {'b': ..}}."""
     row: dict[str, Any] = {}
     for name, value in columns.items():
         *outer, last = name.split(_SEPARATOR)

@@ -141,6 +141,7 @@ _gem_dataset = functools.partial(
 DATASETS: tuple[Dataset, ...] = (
     _gem_dataset(
         name="web_nlg_en",
+        row_by_row=True,
         paper_name="WebNLG",
         tfds="gem/web_nlg_en:1.1.0",
         fields=("input_string", "target"),
@@ -158,6 +159,7 @@ DATASETS: tuple[Dataset, ...] = (
     ),
     _gem_dataset(
         name="common_gen",
+        row_by_row=True,
         paper_name="CommonGen",
         tfds="gem/common_gen:1.1.0",
         fields=("concepts", "concepts_newline", "target"),
@@ -175,6 +177,7 @@ DATASETS: tuple[Dataset, ...] = (
     ),
     _gem_dataset(
         name="e2e_nlg",
+        row_by_row=True,
         paper_name="E2ENLG",
         tfds="gem/e2e_nlg:1.1.0",
         fields=("meaning_representation", "target"),
@@ -197,6 +200,7 @@ DATASETS: tuple[Dataset, ...] = (
     ),
     _gem_dataset(
         name="dart",
+        row_by_row=True,
         paper_name="DART",
         tfds="gem/dart:1.1.0",
         fields=("tripleset", "tripleset_newline", "target"),

@@ -160,7 +160,8 @@ def _keep_with(*names: str) -> Callable[[Row], tf.Tensor]:
     """Drops rows in which one of the features is empty or blank."""
 
     def keep(row: Row) -> tf.Tensor:
-        return tf.reduce_all([tf.strings.length(tf.strings.strip(row[name])) > 0 for name in names])
+        is_there = [tf.strings.length(tf.strings.strip(row[name])) > 0 for name in names]
+        return tf.reduce_all(is_there, axis=0)
 
     return keep
 
@@ -379,6 +380,7 @@ DATASETS: tuple[Dataset, ...] = (
     ),
     _rouge_dataset(
         name="opinion_abstracts_rotten_tomatoes",
+        row_by_row=True,
         paper_name="Opin-Abs: Movie",
         tfds="opinion_abstracts/rotten_tomatoes:1.0.0",
         splits=_OPINION_SPLITS,
@@ -400,6 +402,7 @@ DATASETS: tuple[Dataset, ...] = (
     ),
     _rouge_dataset(
         name="opinion_abstracts_idebate",
+        row_by_row=True,
         paper_name="Opin-Abs: iDebate",
         tfds="opinion_abstracts/idebate:1.0.0",
         splits=_OPINION_SPLITS,

@@ -14,6 +14,7 @@ the collection's name in front.
 """
 
 import dataclasses
+import re
 from collections.abc import Iterator
 from typing import Literal
 
@@ -75,6 +76,30 @@ def shots_suffix(shots: int) -> str:
     if not shots:
         return ""
     return "_multi_shot" if shots == MULTI else f"_{shots}_shot"
+
+
+_TYPE = re.compile(
+    rf"{PREFIX}_(?P<dataset>\w+?)_type_(?P<template>\d+)(?:_(?P<shots>multi|\d+)_shot)?"
+    r"(?P<no_options>_no_options)?(?P<scoring>_scoring_eval)?\Z"
+)
+
+
+def parse_task_name(name: str) -> tuple[str, Variant] | None:
+    """Returns (data set, variant) of a task with a single wording; None for any other name.
+
+    >>> parse_task_name("flan2021_rte_type_3_2_shot_scoring_eval")[1]
+    Variant(templates=10, template=3, shots=2, options=True, scoring=True, prompt='template')
+    """
+    match = _TYPE.match(name)
+    if match is None:
+        return None
+    shots = match["shots"] or "0"
+    return match["dataset"], Variant(
+        template=int(match["template"]),
+        shots=MULTI if shots == "multi" else int(shots),
+        options=match["no_options"] is None,
+        scoring=match["scoring"] is not None,
+    )
 
 
 def variants_of(dataset: Dataset) -> Iterator[Variant]:

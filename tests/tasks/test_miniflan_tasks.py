@@ -90,6 +90,22 @@ def test_splits_hold_different_rows_and_one_split_always_the_same():
     assert texts("validation") == validation
 
 
+def test_the_downstream_task_has_training_rows_of_the_held_out_cluster():
+    downstream = seqio.TaskRegistry.get("miniflan_downstream").source
+    evaluated = seqio.TaskRegistry.get("miniflan_held_out_cluster").source
+    train, validation = downstream.columns("train"), downstream.columns("validation")
+    # Graded on the very rows that show what the model does untuned.
+    assert validation["inputs"].tolist() == evaluated.columns("validation")["inputs"].tolist()
+    lists = [{row.rpartition(" : ")[2] for row in part["inputs"]} for part in (train, validation)]
+    assert lists[0].isdisjoint(lists[1])
+    cluster = {"+".join(names) for names in tasks.worlds.make_world().held_out_cluster}
+    assert set(train["composition"]) <= cluster
+    for mixture in ("miniflan_train", "miniflan_eval"):
+        assert "miniflan_downstream" not in [
+            task.name for task in seqio.MixtureRegistry.get(mixture).tasks
+        ]
+
+
 def test_registering_fewer_tasks_replaces_the_training_tasks_only():
     compositions = {}
     for count in (10, None):

@@ -13,7 +13,7 @@ import tensorflow as tf
 from published_counts import COUNTS
 
 from flan_jax.prompts import graph, lost_characters
-from tasks.flan2021 import build, clusters, datasets, sources
+from tasks.flan2021 import build, clusters, datasets, rows, sources
 from tasks.flan2021.dataset import Dataset
 from tasks.flan2021.variants import Variant, variants_of
 from tasks.settings import Flan2021
@@ -141,6 +141,25 @@ def test_processing(name):
         assert not bool(dataset.keep(to_tensors(raw)))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_processing_many_rows_at_once(name):
+    dataset, module = datasets.DATASETS[name], rows_module(name)
+    # Dropped ones in between.
+    raw = [*getattr(module, "DROPPED", {}).get(name, ()), *module.ROWS[name]]
+    columns = sources.unflatten(sources.to_columns(raw, name))
+    found = rows.process_rows(dataset, columns)
+    expected = module.PROCESSED[name]
+    for field, values in found.items():
+        plain = values.to_list() if isinstance(values, tf.RaggedTensor) else values.numpy().tolist()
+        assert [decoded(value) for value in plain] == [row[field] for row in expected], field
+
+
+def decoded(value):
+    if isinstance(value, list):
+        return [decoded(item) for item in value]
+    return value.decode() if isinstance(value, bytes) else value
+
+
 def render_all(name: str) -> str:
     """The first test row in every wording, rendered in Python."""
     dataset = datasets.DATASETS[name]
@@ -164,7 +183,7 @@ def test_python_and_graph_render_alike(name):
     draw = random.Random(name)
     alphabet = "abc XYZ.,{}\n\t'\"ü漢0"
     count = 1000
-    rows = {
+    fields = {
         field: ["".join(draw.choices(alphabet, k=draw.randrange(12))) for _ in range(count)]
         for field in (*dataset.fields, "options_")
     }
@@ -173,10 +192,10 @@ def test_python_and_graph_render_alike(name):
     for part in ("input_pattern", "target_pattern"):
         patterns = [getattr(template, part) for template in templates]
         found = tf.function(graph.compile_patterns(patterns))(
-            {field: tf.constant(values) for field, values in rows.items()}, tf.constant(which)
+            {field: tf.constant(values) for field, values in fields.items()}, tf.constant(which)
         )
         for i, text in enumerate(found.numpy().tolist()):
-            row = {field: values[i] for field, values in rows.items()}
+            row = {field: values[i] for field, values in fields.items()}
             assert text.decode() == patterns[which[i]].render(row)
 
 
@@ -206,7 +225,7 @@ def test_builds_on_the_builders_features(name, tmp_path, monkeypatch):
     split = next(iter(dataset.splits))
     with tfds.testing.mock_data(num_examples=2):
         task = seqio.Task("mocked", **builder.arguments(Variant()))
-        rows = task.get_dataset(
+        read = task.get_dataset(
             {"inputs": 512, "targets": 64},
             split=split,
             shuffle=False,
@@ -214,9 +233,9 @@ def test_builds_on_the_builders_features(name, tmp_path, monkeypatch):
             trim_output_features=False,
         )
         if name in RANDOM_LABELS:
-            rows = rows.ignore_errors()
-        found = list(rows.as_numpy_iterator())
-    assert rows.element_spec["inputs"].dtype == tf.int32
+            read = read.ignore_errors()
+        found = list(read.as_numpy_iterator())
+    assert read.element_spec["inputs"].dtype == tf.int32
     if dataset.keep is None and name not in RANDOM_LABELS:
         assert len(found) == 2
     for row in found:

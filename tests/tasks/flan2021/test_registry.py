@@ -11,9 +11,9 @@ from flan_jax.data.config import DatasetConfig
 from flan_jax.data.mixture import resolve
 from flan_jax.errors import ConfigError, DataError, NotFoundError
 from tasks import lazy, rates
-from tasks.flan2021 import clusters, mixtures, registry
+from tasks.flan2021 import clusters, mixtures, recipes, registry
 from tasks.flan2021.datasets import DATASETS
-from tasks.flan2021.variants import Variant
+from tasks.flan2021.variants import Variant, parse_task_name
 from tasks.settings import Flan2021
 
 VOCABULARY = seqio.ByteVocabulary()
@@ -126,10 +126,9 @@ def test_scoring_rows(register):
     targets = [
         task.postprocess_fn(text(row, "targets"), example=row, is_target=True) for row in rows
     ]
-    assert metric(targets, [-2.0, -1.0, -1.0, -2.0, -1.0, -1.0]) == {
-        "accuracy": pytest.approx(250 / 3),
-        "ties": pytest.approx(100 / 3),
-    }
+    found = metric(targets, [-2.0, -1.0, -1.0, -2.0, -1.0, -1.0])
+    assert found["accuracy"] == pytest.approx(250 / 3)
+    assert found["ties"] == pytest.approx(100 / 3)
 
 
 def test_ablations(register):
@@ -269,3 +268,31 @@ def test_variant_names():
     assert Variant(templates=4, options=False).task_name("rte") == (
         "flan2021_rte_4templates_no_options"
     )
+
+
+def test_only_some_data_sets(register):
+    register(only=("rte", "cb", "trec"))
+    split = "flan2021_inter_cluster_entailment"
+    assert [
+        task.name for task in seqio.MixtureRegistry.get(f"{split}_10templates_train").tasks
+    ] == ["flan2021_trec_10templates"]
+    held_out = seqio.MixtureRegistry.get(f"{split}_eval").tasks
+    assert {parse_task_name(task.name)[0] for task in held_out} == {"rte", "cb"}
+    with pytest.raises(ConfigError, match="leaves no task in .*translation_eval"):
+        seqio.MixtureRegistry.get("flan2021_inter_cluster_translation_eval").tasks  # noqa: B018
+    with pytest.raises(NotFoundError, match="only names 'rtee'"):
+        register(only=("rtee",))
+
+
+def test_names_for_recipes():
+    assert recipes.train_mixture("superglue", templates=4) == "flan2021_superglue_4templates_train"
+    assert recipes.train_mixture("all", prompt="no_template") == "flan2021_all_no_template_train"
+    assert recipes.eval_mixture("3clusters", shots=16, options=False) == (
+        "flan2021_3clusters_multi_shot_no_options_eval"
+    )
+    with pytest.raises(NotFoundError, match="no split 'inter_cluster_nli'.*Splits: inter_cluster"):
+        recipes.train_mixture("inter_cluster_nli")
+    with pytest.raises(ConfigError, match="not trained with shots=4"):
+        recipes.train_mixture("all", shots=4)
+    with pytest.raises(ConfigError, match="not evaluated with shots=0, .*'dataset_name'"):
+        recipes.eval_mixture("superglue", prompt="dataset_name")

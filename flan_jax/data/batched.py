@@ -1,0 +1,111 @@
+"""A task's rows as token batches, without ever handling a single row, where the task allows it.
+
+It does when all its preprocessors are `flan_jax.prompts.RowStep`s. tf.data then only reads and
+shuffles raw rows; the steps run eagerly, one call each for a batch. Compared with seqio's pipeline,
+which maps row after row through a graph, this starts without tracing a graph for each of hundreds
+of tasks and runs several times as fast (docs/performance.md). The tokens of a row are the same.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import seqio
+import tensorflow as tf
+
+from flan_jax.data.config import REQUIRED_FEATURES, DatasetConfig, derive_seed
+from flan_jax.data.packing import CUT_EOS, TRUNCATED_INPUTS, TRUNCATED_TARGETS
+from flan_jax.prompts.row_step import RowStep
+
+# Raw rows of a source without row numbers that are held to be shuffled, as seqio holds tokens.
+_SHUFFLE_BUFFER = 1000
+
+
+def is_batched(task: seqio.Task, cfg: DatasetConfig) -> bool:
+    """Whether `raw_batches` and `converter` can read the task."""
+    steps = task.preprocessors
+    return bool(steps) and not cfg.use_cached and all(isinstance(s, RowStep) for s in steps)
+
+
+def raw_batches(
+    task: seqio.Task, cfg: DatasetConfig, *, size: int, shuffle: bool, num_epochs: int | None
+) -> tf.data.Dataset:
+    """Returns the source's rows, `size` at a time.
+
+    Args:
+      task: a task for which `is_batched` holds.
+      cfg: split and seed.
+      size: rows of a batch; the last one of all may be smaller.
+      shuffle: whether to mix the rows anew in every epoch.
+      num_epochs: None repeats for ever.
+    """
+    seed = derive_seed(cfg.seed or 0, task.name)
+    tf.random.set_seed(seed)
+    source: Any = task.source
+    if hasattr(source, "get_batches"):
+        # Sources over columns shuffle row numbers, all of them.
+        return source.get_batches(cfg.split, size, shuffle=shuffle, seed=seed, epochs=num_epochs)
+    rows = source.get_dataset(split=cfg.split, shuffle=shuffle, seed=seed).repeat(num_epochs)
+    if shuffle:
+        known = task.num_input_examples(cfg.split)
+        rows = rows.shuffle(int(min(_SHUFFLE_BUFFER, known or _SHUFFLE_BUFFER)), seed=seed)
+    return rows.ragged_batch(size)
+
+
+def converter(task: seqio.Task, cfg: DatasetConfig) -> Callable[[Any], Mapping[str, Any]]:
+    """Returns the function from a raw batch to `{'inputs', 'targets', 'flags'}`, trimmed.
+
+    It gives what `tokens.token_dataset` gives, batched; fewer rows where a step drops some.
+    """
+    features, lengths = task.output_features, dict(cfg.task_feature_lengths)
+    *first, last = task.preprocessors
+    functions = [step.bind(features, lengths) for step in first]
+    finish = _finisher(last, features, lengths)
+
+    def convert(batch: Any) -> Mapping[str, Any]:
+        for function in functions:
+            batch = function(batch)
+        return finish(batch)
+
+    return convert
+
+
+# (step, features, lengths) -> traced function, for all tasks with the same.
+_FINISHERS: dict[Any, Any] = {}
+
+
+def _finisher(
+    step: RowStep, features: Any, lengths: dict[str, int]
+) -> Callable[[Any], Mapping[str, Any]]:
+    """Returns the last step and `_trim` as one function, traced where tasks can share it."""
+    function = step.bind(features, lengths)
+    if not step.reads_texts:
+        return lambda batch: _trim(function(batch), features, lengths)
+    # Vocabularies have no hash; the traced function keeps them, so an id is not used again.
+    described = ((name, id(one.vocabulary), one.add_eos) for name, one in features.items())
+    key = step.on_batch, tuple(described), tuple(sorted(lengths.items()))
+    if key not in _FINISHERS:
+        _FINISHERS[key] = tf.function(
+            lambda texts: _trim(function(texts), features, lengths),
+            reduce_retracing=True,
+            autograph=False,
+        )
+    traced = _FINISHERS[key]
+    return lambda batch: traced({name: batch[name] for name in features})
+
+
+def _trim(
+    batch: Mapping[str, Any], features: Any, lengths: Mapping[str, int]
+) -> dict[str, tf.RaggedTensor | tf.Tensor]:
+    """`tokens.trim` on a batch of ragged tokens."""
+    kept: dict[str, Any] = {}
+    flags_B = tf.zeros(batch["targets"].nrows(), tf.int32)
+    for name, flag in zip(REQUIRED_FEATURES, (TRUNCATED_INPUTS, TRUNCATED_TARGETS), strict=True):
+        tokens = batch[name]
+        kept[name] = tf.cast(tokens[:, : lengths[name]], tf.int32)
+        was_cut_B = tokens.row_lengths() > lengths[name]
+        flags_B += flag * tf.cast(was_cut_B, tf.int32)
+        if name == "targets" and features[name].add_eos:
+            last_B = kept[name][:, -1:].to_tensor(-1, shape=[None, 1])[:, 0]
+            without_eos_B = was_cut_B & (last_B != features[name].vocabulary.eos_id)
+            flags_B += CUT_EOS * tf.cast(without_eos_B, tf.int32)
+    return {**kept, "flags": flags_B}

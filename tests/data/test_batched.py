@@ -1,0 +1,141 @@
+"""Whole batches against seqio's row-by-row pipeline: the same tokens, flags, and exact resume."""
+
+import numpy as np
+import pytest
+import seqio
+import tensorflow as tf
+
+from flan_jax.data import batched, tokens
+from flan_jax.data.config import DatasetConfig
+from flan_jax.data.live import TrainIterator
+from flan_jax.data.stream import MemoryStream, TaskStream
+from flan_jax.errors import DataError
+from flan_jax.prompts import RowStep, Template, TemplateSet
+from tasks.registration import TOKENIZE, ColumnSource, add_mixture
+
+VOCABULARY = seqio.ByteVocabulary()
+ROWS = 700
+
+
+def columns(split):
+    del split
+    return {
+        "number": np.arange(ROWS),
+        "text": tf.ragged.constant([["w"] * (i % 7) for i in range(ROWS)]),
+        "index": np.arange(ROWS),
+    }
+
+
+def join_words(rows):
+    words = rows["text"].to_tensor("")
+    return {**rows, "words": tf.strings.reduce_join(words, axis=1)}
+
+
+def drop_odd(rows):
+    return {
+        name: tf.ragged.boolean_mask(value, rows["number"] % 2 == 0)
+        if isinstance(value, tf.RaggedTensor)
+        else tf.boolean_mask(value, rows["number"] % 2 == 0)
+        for name, value in rows.items()
+    }
+
+
+def drop_all(rows):
+    return {"words": rows["words"][:0], "number": rows["number"][:0], "index": rows["index"][:0]}
+
+
+def make_task(name, *steps):
+    templates = TemplateSet(
+        name,
+        [Template("{number} {words}", "{number}", "a", ("number",)), Template("say", "{number}")],
+        fields=("number", "words"),
+    )
+    seqio.TaskRegistry.remove(name)
+    feature = seqio.Feature(VOCABULARY, add_eos=True)
+    return seqio.TaskRegistry.add(
+        name,
+        source=ColumnSource(name, columns, ["train"]),
+        preprocessors=[RowStep(join_words), *steps, templates.as_preprocessor(), TOKENIZE],
+        output_features={"inputs": feature, "targets": feature},
+    )
+
+
+def config(name, **values):
+    given = {"split": "train", "batch_size": 4, "shuffle": True, "seed": 0, "pack": True, **values}
+    return DatasetConfig(name, {"inputs": 9, "targets": 3}, **given)
+
+
+def rows_of(stream, count):
+    found = [stream.next() for _ in range(count)]
+    return [(one.inputs.tolist(), one.targets.tolist(), one.flags) for one in found]
+
+
+def expected(task, cfg):
+    dataset = tokens.token_dataset(task, cfg, shuffle=False, num_epochs=1)
+    return [
+        (row["inputs"].tolist(), row["targets"].tolist(), int(row["flags"]))
+        for row in dataset.as_numpy_iterator()
+    ]
+
+
+@pytest.mark.parametrize("kind", [TaskStream, MemoryStream])
+@pytest.mark.parametrize("steps", [(), (RowStep(drop_odd),)])
+def test_same_tokens_and_flags_as_seqio(kind, steps):
+    task = make_task("batched_a", *steps)
+    cfg = config("batched_a", shuffle=False)
+    assert batched.is_batched(task, cfg)
+    wanted = expected(task, cfg)
+    # Inputs longer than 9, targets longer than 3 with and without their end are among them.
+    assert len({flags for _, _, flags in wanted}) >= 3
+    assert rows_of(kind(task, 0, cfg), len(wanted) + 5) == wanted + wanted[:5]
+
+
+def test_shuffled_epochs_hold_every_row_once():
+    task = make_task("batched_b")
+    cfg = config("batched_b")
+    stream = TaskStream(task, 0, cfg)
+    epochs = [rows_of(stream, ROWS) for _ in range(2)]
+    plain = sorted(expected(task, cfg))
+    assert sorted(epochs[0]) == sorted(epochs[1]) == plain
+    assert epochs[0] != epochs[1]
+    assert rows_of(TaskStream(task, 0, cfg), ROWS) == epochs[0]
+
+
+def test_a_task_with_a_step_of_seqio_is_read_row_by_row():
+    task = make_task("batched_c")
+    mixed = task.replace(preprocessors=[*task.preprocessors, lambda rows: rows])
+    cfg = config("batched_c", shuffle=False)
+    assert not batched.is_batched(mixed, cfg)
+    assert rows_of(TaskStream(mixed, 0, cfg), 20) == rows_of(TaskStream(task, 0, cfg), 20)
+
+
+def test_resume_continues_exactly():
+    make_task("batched_d")
+    make_task("batched_e", RowStep(drop_odd))
+    add_mixture("batched_mix", {"batched_d": 1.0, "batched_e": 2.0})
+    cfg = config("batched_mix", snapshot_period=20)
+    whole = TrainIterator(cfg)
+    batches = [next(whole) for _ in range(130)]
+    first = TrainIterator(cfg)
+    for _ in range(113):
+        next(first)
+    again = TrainIterator(cfg)
+    again.restore(first.state_at(113))
+    for want in batches[113:]:
+        for name, value in next(again).items():
+            np.testing.assert_array_equal(value, want[name])
+    assert again.stats() == whole.stats()
+
+
+def test_dropping_every_row_is_an_error():
+    task = make_task("batched_f", RowStep(drop_all))
+    with pytest.raises(DataError, match="'batched_f' has no rows"):
+        TaskStream(task, 0, config("batched_f")).next()
+
+
+def test_tasks_of_the_same_features_share_a_traced_end():
+    task, other = make_task("batched_g"), make_task("batched_h")
+    before = len(batched._FINISHERS)
+    for one in (task, other):
+        TaskStream(one, 0, config(one.name)).next()
+    assert len(batched._FINISHERS) <= before + 1
