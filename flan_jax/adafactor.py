@@ -121,6 +121,7 @@ def standard_logical_factor_rules() -> dict[str, str]:
         "kv_fused": COLUMN,
         "relpos_buckets": NONE,
         "layer_norm_scale": NONE,
+        "prompt": NONE,
         "layers": BATCH,
         "stack": BATCH,
     }

@@ -1,9 +1,10 @@
 """Saving and restoring training, with Orbax underneath.
 
-Each `MODEL_DIR/checkpoint_<step>` holds three items: `params` (the parameter tree, alone so that
+Each `MODEL_DIR/checkpoint_<step>` holds three items: `params` (the parameters, alone so that
 evaluation reads nothing else), `train` (step and optimizer state) and `meta` (JSON: data position
-and whatever else the run keeps). Arrays are written by all processes in the background and can be
-read onto any mesh.
+and whatever else the run keeps). A run with frozen parameters saves the trained ones, and in `meta`
+where the others come from. Arrays are written by all processes in the background and can be read
+onto any mesh.
 """
 
 import base64
@@ -23,6 +24,8 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy
 from flan_jax import checkpoint_arrays as stored
 from flan_jax import checkpoint_files as files
 from flan_jax.checkpoint_files import check_writable as check_writable
+from flan_jax.checkpoint_params import Base, base_in, find_checkpoint
+from flan_jax.checkpoint_params import restore_params as restore_params
 from flan_jax.errors import CheckpointError, ConfigError, NotFoundError, suggest
 from flan_jax.sharding import path_name
 
@@ -83,11 +86,14 @@ class RestoreCheckpointConfig:
       mode: 'latest' takes the newest whole checkpoint in `path`; 'specific' takes `path` itself.
       strict: whether the checkpoint must have exactly the model's parameters. If not, parameters
         it lacks keep their initial values and those it has besides are left; shapes must agree.
+      base_path: where the base of a checkpoint that holds only trained parameters lies now, if it
+        was moved: its directory or the one that is in.
     """
 
     path: str | None = None
     mode: str = "latest"
     strict: bool = True
+    base_path: str | None = None
 
     def __post_init__(self):
         modes = ("latest", "specific")
@@ -133,19 +139,14 @@ class Restored:
       data_state: position of the data stream.
       extra: the JSON object given to `save`.
       step: step of the checkpoint.
+      base: the checkpoint that has the frozen parameters, if there are any.
     """
 
     state: Any
     data_state: bytes
     extra: dict[str, Any]
     step: int
-
-
-def find_checkpoint(
-    path: epath.PathLike, step: int | None = None, say: Callable[[str], None] = print
-) -> epath.Path:
-    """As `checkpoint_files.find_checkpoint`, with the same answer on all processes."""
-    return epath.Path(files.agree(lambda: str(files.find_checkpoint(path, step, say))))
+    base: Base | None = None
 
 
 class Checkpointer:
@@ -206,6 +207,7 @@ class Checkpointer:
         data_state: bytes,
         extra: Mapping[str, Any],
         force: bool = False,
+        base: Base | None = None,
     ) -> bool:
         """Saves in the background, if due or forced. Arrays are copied before this returns.
 
@@ -216,6 +218,7 @@ class Checkpointer:
           data_state: position of the data stream after this step.
           extra: JSON object, stored as it is.
           force: save even if not due.
+          base: the checkpoint that has the frozen parameters, where `state` lacks some.
 
         Returns:
           Whether a checkpoint is being written; False too if this step has one.
@@ -238,6 +241,8 @@ class Checkpointer:
         self._check_space(state)
         params, train = stored.split(state)
         meta = {"data_state": base64.b64encode(data_state).decode(), "extra": dict(extra)}
+        if base is not None:
+            meta["base"] = dataclasses.asdict(base)
         self._writing_step, self._newest = step, None
         with self._explained():
             manager.save(
@@ -286,6 +291,7 @@ class Checkpointer:
             data_state=base64.b64decode(meta["data_state"]),
             extra=meta["extra"],
             step=files.read_manifest(directory)["step"],
+            base=base_in(meta),
         )
 
     def wait(self) -> None:
@@ -376,59 +382,3 @@ class Checkpointer:
                 f"A checkpoint could not be written to {self.model_dir}: {error}. Earlier "
                 "checkpoints are untouched; start the same command again to go on from them."
             ) from error
-
-
-def restore_params(
-    path: epath.PathLike,
-    abstract_params: Any,
-    shardings: Any,
-    step: int | None = None,
-    *,
-    strict: bool = True,
-    initial: Any = None,
-    say: Callable[[str], None] = print,
-) -> Any:
-    """Restores only the parameters: for evaluation, inference and fine-tuning.
-
-    Args:
-      path: a MODEL_DIR or a `checkpoint_<step>` directory.
-      abstract_params: nested dict with `ShapeDtypeStruct` leaves. Values are cast if the dtype
-        differs from the checkpoint's.
-      shardings: the same structure with a sharding per array, or one sharding for all.
-      step: step wanted from a MODEL_DIR; None for the newest whole checkpoint.
-      strict: whether names must agree exactly. If not, parameters only in the checkpoint are left
-        and those it lacks are taken from `initial`.
-      initial: parameter tree, needed where `strict` is False and the checkpoint lacks some.
-      say: receives sentences about what was passed over or filled in.
-
-    Returns:
-      The parameters, in the structure of `abstract_params`.
-
-    Raises:
-      CheckpointError: there is no such checkpoint, it is damaged, or parameters differ.
-    """
-    directory = find_checkpoint(path, step, say)
-    wanted = stored.flat(abstract_params, "params/")
-    saved = stored.saved_arrays(directory, "params")
-    differences = stored.compare(saved, wanted, check_dtype=False, check_names=strict)
-    missing = sorted(wanted.keys() - saved.keys())
-    if not strict and missing and initial is None:
-        differences += [f"{name}: not in the checkpoint, and no initial value" for name in missing]
-    stored.raise_if_different(directory, differences)
-    placed = stored.flat(stored.with_shardings(abstract_params, shardings), "params/")
-    arrays = {
-        # Parameters that only the checkpoint has are read as well: their item is one tree.
-        name: placed.get(name, jax.ShapeDtypeStruct(*saved[name]))
-        for name in saved
-    }
-    found = stored.flat(stored.read(directory, "params", stored.nested(arrays)))
-    if not strict and missing:
-        start = stored.flat(initial, "params/")
-        found |= {name: jax.device_put(start[name], placed[name].sharding) for name in missing}
-        say(f"{directory.name}: {len(missing)} parameters keep their initial values: {missing}.")
-    if extra := sorted(saved.keys() - wanted.keys()):
-        say(f"{directory.name}: {len(extra)} parameters the model has not are left: {extra}.")
-    leaves, treedef = jax.tree_util.tree_flatten_with_path(abstract_params)
-    return jax.tree_util.tree_unflatten(
-        treedef, [found["params/" + path_name(path)] for path, _ in leaves]
-    )

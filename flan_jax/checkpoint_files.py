@@ -7,6 +7,7 @@ loaded.
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import pwd
@@ -97,6 +98,26 @@ def read_manifest(directory: epath.PathLike) -> dict[str, Any]:
         raise CheckpointError(f"{path} is missing") from None
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is not readable: {error}") from None
+
+
+def fingerprint(directory: epath.PathLike, item: str, more: str = "") -> str:
+    """Returns a SHA-256, in hexadecimal, that tells the content of an item of a whole checkpoint.
+
+    It is made of the names, sizes and checksums in the manifest, so a copy has the same and large
+    files are not read; only those of a checkpoint without checksums are.
+
+    Args:
+      directory: the checkpoint.
+      item: name of the item.
+      more: text that belongs to the content.
+    """
+    directory = epath.Path(directory)
+    entries = [
+        [name, entry["bytes"], entry["crc32"] if "crc32" in entry else _crc32(directory / name)]
+        for name, entry in sorted(read_manifest(directory)["files"].items())
+        if name.startswith(f"{item}/")
+    ]
+    return hashlib.sha256(json.dumps([entries, more]).encode()).hexdigest()
 
 
 def damage(directory: epath.PathLike) -> str | None:

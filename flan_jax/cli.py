@@ -1,7 +1,6 @@
 """`flan-jax COMMAND`: parses flags and calls one function. Standard library only until then."""
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -145,15 +144,57 @@ def _build() -> tuple[_Parser, dict[str, _Parser]]:
     made.add_argument("--model_dir", metavar="DIR", help="same as --gin.MODEL_DIR")
     _gin_arguments(made)
 
-    made = command("inspect", _inspect, "Show a task or mixture: sizes, rates, lengths, samples.")
-    made.add_argument("name", metavar="NAME", help="a seqio task or mixture")
-    made.add_argument("--module", metavar="MODULE", help="imported first, to register the name")
+    made = command("inspect", _inspect, "Show tasks: sizes, rates, lengths, templates, leaks.")
+    made.add_argument(
+        "name",
+        metavar="NAME",
+        nargs="?",
+        help="a seqio task, a mixture, or a pattern: 'rte_*'; default: the gin files' "
+        "MIXTURE_OR_TASK_NAME, as their values stand for module, lengths and batch size",
+    )
+    made.add_argument(
+        "--module",
+        metavar="MODULE",
+        action="append",
+        help="imported first, to register the names; repeatable",
+    )
     made.add_argument("--split", default="train", help="default: train")
     made.add_argument("--num_samples", type=int, default=3, help="shown per task; default: 3")
-    made.add_argument("--input_length", type=int, default=512, help="tokens; default: 512")
-    made.add_argument("--target_length", type=int, default=128, help="tokens; default: 128")
-    made.add_argument("--batch_size", type=int, default=128, help="rows; default: 128")
-    made.add_argument("--output", metavar="FILE", help="also write all figures as JSON")
+    made.add_argument("--input_length", type=int, help="tokens; default: 512")
+    made.add_argument("--target_length", type=int, help="tokens; default: 128")
+    made.add_argument("--batch_size", type=int, help="rows; default: 128")
+    made.add_argument(
+        "--num_examples", type=int, default=200, help="read of each task for figures; default: 200"
+    )
+    made.add_argument(
+        "--shots",
+        metavar="N,N",
+        type=lambda text: [int(part) for part in text.split(",") if part],
+        help="also render the same tasks with so many solved examples; default for up to 8 tasks: "
+        "2,5",
+    )
+    made.add_argument(
+        "--output",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="also write FILE.html, one page to browse, or FILE.json, all figures; repeatable",
+    )
+    leaks = made.add_argument_group("leaks", "fails when evaluated data were trained on")
+    leaks.add_argument("--leaks", metavar="NAME", help="compare NAME's training rows with this one")
+    leaks.add_argument(
+        "--leaks_split", action="append", help="evaluated; default: all but train; repeatable"
+    )
+    leaks.add_argument(
+        "--max_overlap",
+        type=float,
+        default=0.01,
+        help="largest share of a task's examples with a run of words in common; default: 0.01",
+    )
+    leaks.add_argument("--ngram", type=int, default=13, help="words of such a run; default: 13")
+    leaks.add_argument(
+        "--leak_rows", type=int, help="most training rows scanned of a data set; default: all"
+    )
     _gin_arguments(made)
 
     made = command("report", _report, "Write one HTML page about a run.")
@@ -272,25 +313,9 @@ def _scaling(args: argparse.Namespace) -> None:
 
 
 def _inspect(args: argparse.Namespace) -> None:
-    _parse(args, "utils.DatasetConfig", args.gin_file)
-    from flan_jax.data import report
-    from flan_jax.data.config import DatasetConfig
+    from flan_jax import inspection
 
-    cfg = DatasetConfig(
-        mixture_or_task_name=args.name,
-        task_feature_lengths={"inputs": args.input_length, "targets": args.target_length},
-        split=args.split,
-        batch_size=args.batch_size,
-        shuffle=False,
-        seed=0,
-        pack=True,
-        module=args.module,
-    )
-    found = report.inspect_mixture(cfg, args.num_samples)
-    print(report.format_inspection(found))
-    if args.output:
-        with open(args.output, "w", encoding="utf-8") as stream:
-            json.dump(found, stream, indent=1, ensure_ascii=False)
+    inspection.command(args)
 
 
 def _report(args: argparse.Namespace) -> None:

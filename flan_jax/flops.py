@@ -48,7 +48,7 @@ def forward_flops(config: Any, batch: int, input_length: int, target_length: int
 
     Args:
       config: a `T5Config` (emb_dim, num_heads, head_dim, mlp_dim, mlp_activations, layer counts,
-        vocab_size are read).
+        prompt_length, vocab_size are read).
       batch: rows B.
       input_length: encoder length L in tokens.
       target_length: decoder length T in tokens.
@@ -60,7 +60,7 @@ def forward_flops(config: Any, batch: int, input_length: int, target_length: int
     joined = config.num_heads * config.head_dim
     projection = 2 * config.emb_dim * joined  # one of query, key, value, out, per token
     mlp = 2 * config.emb_dim * config.mlp_dim * (len(config.mlp_activations) + 1)
-    length, target = input_length, target_length
+    length, target = config.prompt_length + input_length, target_length
     encoder_layer = length * (4 * projection + mlp) + 4 * length * length * joined
     decoder_layer = (
         target * (4 * projection + mlp)
@@ -80,6 +80,18 @@ def forward_flops(config: Any, batch: int, input_length: int, target_length: int
     )
 
 
-def train_flops(config: Any, batch: int, input_length: int, target_length: int) -> float:
-    """Model FLOPs of one training step: the forward pass and twice that for the backward pass."""
-    return 3.0 * forward_flops(config, batch, input_length, target_length)
+def train_flops(
+    config: Any, batch: int, input_length: int, target_length: int, trained_share: float = 1.0
+) -> float:
+    """Model FLOPs of one training step: the forward pass and twice that for the backward pass.
+
+    Half of the backward pass is the gradient of the weights, which frozen ones do not have.
+
+    Args:
+      config: see `forward_flops`.
+      batch: rows B.
+      input_length: encoder length L in tokens, without a soft prompt.
+      target_length: decoder length T in tokens.
+      trained_share: trained parameters as a share of all, in (0, 1].
+    """
+    return (2.0 + trained_share) * forward_flops(config, batch, input_length, target_length)

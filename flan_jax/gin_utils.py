@@ -35,6 +35,7 @@ def parse(
     search_paths: Sequence[str] = (),
     entry: str = "train_script.train",
     register: Iterable[str] = ("flan_jax.configurables",),
+    consulted: Iterable[str] = (),
 ) -> str:
     """Checks a configuration, and only if it has no mistake makes it gin's.
 
@@ -46,6 +47,7 @@ def parse(
         it reaches must be complete; what neither it nor an entry point bound in the files reaches
         is a mistake.
       register: modules whose import fills gin's registry.
+      consulted: what the caller looks up by itself, as in `mark_root`.
 
     Returns:
       The effective configuration, see `effective_config_str`.
@@ -57,7 +59,7 @@ def parse(
     for module in register:
         importlib.import_module(module)
     source = gin_source.read(gin_files, gin_bindings, search_paths)
-    checker = gin_check.Checker(source, entry, _consulted)
+    checker = gin_check.Checker(source, entry, [*_consulted, *consulted])
     checker.run()
     if checker.problems:
         raise ConfigError(_report(checker.problems))
@@ -74,13 +76,18 @@ def _report(problems: Sequence[gin_source.Problem]) -> str:
     return "\n".join([f"The configuration has {count}.", "", "\n\n".join(unique)])
 
 
+def has_macro(name: str) -> bool:
+    """Whether the applied configuration defines a macro."""
+    return (name, "gin.macro") in gin_config._CONFIG
+
+
 def macro_value(name: str) -> Any:
     """Returns the value of a macro of the applied configuration, references called.
 
     Raises:
       ConfigError: the macro is not defined.
     """
-    if (name, "gin.macro") not in gin_config._CONFIG:
+    if not has_macro(name):
         raise ConfigError(f"The configuration does not define {name}. Give --gin.{name}=VALUE.")
     with gin.config_scope(None), gin.config_scope(name):
         return gin.get_configurable("gin.macro")()

@@ -14,31 +14,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flan_jax import telemetry
+from flan_jax import page, telemetry
 from flan_jax.errors import DataError
-
-_CSS = """
-:root { color-scheme: light; }
-body { font: 15px/1.5 system-ui, sans-serif; color: #1c2430; margin: 0 auto; max-width: 1080px;
-  padding: 24px; background: #fff; }
-h1 { font-size: 24px; margin: 0 0 4px; } h2 { font-size: 18px; margin: 32px 0 8px; }
-.sub { color: #5b6675; margin: 0 0 16px; }
-.cards { display: flex; flex-wrap: wrap; gap: 12px; }
-.card { border: 1px solid #dde3ea; border-radius: 8px; padding: 10px 14px; min-width: 120px; }
-.card b { display: block; font-size: 20px; } .card span { color: #5b6675; font-size: 13px; }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(480px, 1fr)); gap: 12px; }
-.plots svg { width: 100%; height: auto; }
-table { border-collapse: collapse; width: 100%; font-size: 14px; }
-th, td { text-align: left; padding: 5px 10px; border-bottom: 1px solid #e6eaf0; }
-th, td { vertical-align: top; }
-th { color: #5b6675; font-weight: 600; } td.n, th.n { text-align: right; }
-td.n { font-variant-numeric: tabular-nums; }
-tr.ok td:first-child { border-left: 3px solid #2a9d58; }
-tr.no td:first-child { border-left: 3px solid #d1495b; }
-pre { background: #f5f7fa; padding: 12px; border-radius: 8px; overflow-x: auto; font-size: 13px; }
-.text { white-space: pre-wrap; overflow-wrap: anywhere; }
-details { margin: 8px 0; } summary { cursor: pointer; font-weight: 600; }
-"""
 
 _PALETTE = ("#2f6fb7", "#e07b39", "#2a9d58", "#8e5ea2", "#d1495b", "#5b6675", "#b8912f", "#3aa6a6")
 
@@ -83,25 +60,19 @@ def write_report(
         of_kind[record["kind"]].append(record)
     title = f"Run {folder.resolve().name}"
     body = [
-        f"<h1>{html.escape(title)}</h1>",
-        f'<p class="sub">{html.escape(str(folder))}</p>',
+        page.heading(title, str(folder)),
         _cards(of_kind),
         _curves(of_kind),
+        _summary(folder / "infer_eval"),
         _task_table("Scores per task", of_kind["infer_eval"]),
         _task_table("Loss per task on held-out rows", of_kind["train_eval"]),
         _data_table(folder / "data_stats.json"),
         _predictions(folder / "infer_eval", samples_per_task),
         _config(folder / "config.gin"),
     ]
-    page = (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>{html.escape(title)}</title><style>{_CSS}</style></head>\n<body>\n"
-        + "\n".join(part for part in body if part)
-        + "\n</body></html>\n"
-    )
     path = pathlib.Path(output) if output else folder / "report.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
+    path.write_text(page.document(title, body), encoding="utf-8")
     return path
 
 
@@ -184,14 +155,7 @@ def _cards(of_kind: dict[str, list[dict[str, Any]]]) -> str:
         if event.get("name") == "compiled":
             cards.append(("compile time", telemetry.format_duration(event["compile_s"])))
             break
-    return (
-        '<div class="cards">'
-        + "".join(
-            f'<div class="card"><b>{html.escape(value)}</b><span>{html.escape(label)}</span></div>'
-            for label, value in cards
-        )
-        + "</div>"
-    )
+    return page.cards(cards)
 
 
 def _curves(of_kind: dict[str, list[dict[str, Any]]]) -> str:
@@ -253,9 +217,29 @@ def _task_table(title: str, records: list[dict[str, Any]]) -> str:
                 continue
             first = f"{values[0]:.4g} (step {steps[0]})" if len(values) > 1 else ""
             rows.append([task, metric, str(graded), first, f"{values[-1]:.4g}", str(steps[-1])])
-    return f"<h2>{html.escape(title)}</h2>" + _table(
+    return f"<h2>{html.escape(title)}</h2>" + page.table(
         ["task", "metric", "graded", "first", "last", "at step"], rows, numeric=(2, 3, 4, 5)
     )
+
+
+def _summary(folder: pathlib.Path) -> str:
+    """The table over several tasks that `flan-jax eval` left with its newest results."""
+    newest: tuple[int, dict[str, Any]] | None = None
+    for path in folder.glob("results-*.json") if folder.is_dir() else ():
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if "summary" in record and (newest is None or record["step"] > newest[0]):
+            newest = record["step"], record["summary"]
+    if newest is None:
+        return ""
+    step, table = newest
+    numeric = [
+        i
+        for i in range(len(table["header"]))
+        if all(re.fullmatch(r"[-+\d.]*", row[i]) for row in table["rows"])
+    ]
+    notes = "".join(f'<p class="sub">{html.escape(note)}</p>' for note in table.get("notes", ()))
+    title = html.escape(f"{table['title']}, step {step}")
+    return f"<h2>{title}</h2>" + page.table(table["header"], table["rows"], numeric) + notes
 
 
 def _data_table(path: pathlib.Path) -> str:
@@ -276,7 +260,7 @@ def _data_table(path: pathlib.Path) -> str:
         if not isinstance(value, (dict, list))
     )
     header = ["task", *(column.replace("_", " ") for column in columns)]
-    return f"<h2>Training data seen</h2><ul>{totals}</ul>" + _table(
+    return f"<h2>Training data seen</h2><ul>{totals}</ul>" + page.table(
         header, rows, numeric=range(1, len(header))
     )
 
@@ -331,16 +315,3 @@ def _config(path: pathlib.Path) -> str:
     return (
         f"<h2>Configuration</h2><details><summary>config.gin</summary><pre>{text}</pre></details>"
     )
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[int]) -> str:
-    def cell(tag: str, index: int, text: str) -> str:
-        css = ' class="n"' if index in numeric else ""
-        return f"<{tag}{css}>{html.escape(text)}</{tag}>"
-
-    head = "".join(cell("th", i, text) for i, text in enumerate(header))
-    body = "".join(
-        "<tr>" + "".join(cell("td", i, text) for i, text in enumerate(row)) + "</tr>"
-        for row in rows
-    )
-    return f"<table><tr>{head}</tr>{body}</table>"

@@ -37,6 +37,7 @@ _STANDARD_RULES: AxisRules = (
     ("layers", None),
     ("stack", None),
     ("mlp_activations", None),
+    ("prompt", None),
 )
 
 

@@ -1,5 +1,6 @@
 """The training state: a pytree of arrays that one jitted step maps to the next."""
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import flax.struct
@@ -17,13 +18,17 @@ class TrainState:
 
     Attributes:
         step: int32 scalar, optimizer steps done so far.
-        params: plain nested dict of float32 arrays.
+        params: plain nested dict of float32 arrays: those that are trained.
         opt_state: the optimizer's state.
     """
 
     step: Any
     params: Any
     opt_state: Any
+
+
+# Takes a part of a parameter tree, such as `trainable.Selection.trained`.
+Keep = Callable[[PyTree], PyTree]
 
 
 class Initializable(Protocol):
@@ -39,6 +44,7 @@ def init_state(
     tx: optax.GradientTransformation,
     seed: int,
     shardings: TrainState | None = None,
+    keep: Keep = lambda params: params,
 ) -> TrainState:
     """A fresh state at step 0, the same for the same seed on any mesh.
 
@@ -48,17 +54,23 @@ def init_state(
         seed: of the initial parameters.
         shardings: a TrainState of shardings; every array is then created in place, so a model
             larger than one device can be initialised. None: the default device.
+        keep: takes the trained part of the parameters. Others are never made: nothing reads them,
+            so the compiler leaves them out.
     """
 
     def init() -> TrainState:
-        return _init(model, tx, jax.random.key(seed))
+        return _init(model, tx, jax.random.key(seed), keep)
 
     return jax.jit(init, out_shardings=shardings)()
 
 
-def abstract_state(model: Initializable, tx: optax.GradientTransformation) -> TrainState:
+def abstract_state(
+    model: Initializable,
+    tx: optax.GradientTransformation,
+    keep: Keep = lambda params: params,
+) -> TrainState:
     """The state as ShapeDtypeStructs: no memory, no computation."""
-    return jax.eval_shape(lambda: _init(model, tx, jax.random.key(0)))
+    return jax.eval_shape(lambda: _init(model, tx, jax.random.key(0), keep))
 
 
 def state_logical_axes(
@@ -68,13 +80,15 @@ def state_logical_axes(
 
     Args:
         abstract: from `abstract_state`.
-        logical_axes: axes tree of the parameters (see `flan_jax.axes`).
+        logical_axes: axes tree of the trained parameters (see `flan_jax.axes`).
         optimizer_def: the definition that made the optimizer.
     """
     opt_axes = optimizer_def.state_logical_axes(abstract.params, logical_axes)
     return TrainState(step=(), params=logical_axes, opt_state=opt_axes)
 
 
-def _init(model: Initializable, tx: optax.GradientTransformation, key: jax.Array) -> TrainState:
-    params = model.init(key)
+def _init(
+    model: Initializable, tx: optax.GradientTransformation, key: jax.Array, keep: Keep
+) -> TrainState:
+    params = keep(model.init(key))
     return TrainState(jnp.zeros((), jnp.int32), params, tx.init(params))

@@ -6,6 +6,9 @@ it reports, so that nothing else has to run on the device between steps.
 Microbatches: the gradient of the summed loss is accumulated over k parts of the batch and divided
 once by the normaliser of the whole batch. Parts with fewer real tokens therefore count less, and
 the result does not depend on k.
+
+Frozen parameters are an argument beside the state. The gradient is taken with respect to the
+trained ones alone, so none is computed for the others.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from flan_jax import errors
+from flan_jax import errors, trainable
 from flan_jax.adafactor import ScheduledTransformation
 from flan_jax.axes import PyTree
 from flan_jax.losses import Batch, LossFactor, LossSums, loss_normalizer
@@ -46,7 +49,7 @@ class StepMetrics:
         normalizer: see `losses.loss_normalizer`.
         learning_rate: the one this update used.
         grad_norm: global norm of the normalised gradient, before any clipping.
-        param_norm: global norm of the parameters before the update.
+        param_norm: global norm of the trained parameters before the update.
         update_norm: global norm of the change made to the parameters.
         encoder_tokens: int32, input tokens that are not padding.
         decoder_tokens: int32, target tokens that are not padding.
@@ -75,8 +78,8 @@ def make_train_step(
     seed: int = 0,
     *,
     grad_shardings: PyTree | None = None,
-) -> Callable[[TrainState, Batch], tuple[TrainState, StepMetrics]]:
-    """Binds everything but state and batch; the result is ready for `jax.jit`.
+) -> Callable[..., tuple[TrainState, StepMetrics]]:
+    """Binds everything but the arrays: `step(state, batch, frozen=None)`, ready for `jax.jit`.
 
     Args:
         model: gives loss sums.
@@ -84,11 +87,13 @@ def make_train_step(
         num_microbatches: parts of the batch computed one after another to save memory.
         num_tasks: length of the per-task sums.
         seed: of dropout.
-        grad_shardings: shardings like the parameters' for the accumulated gradients; None leaves
-            them to the compiler.
+        grad_shardings: shardings like the trained parameters' for the accumulated gradients; None
+            leaves them to the compiler.
     """
 
-    def step(state: TrainState, batch: Batch) -> tuple[TrainState, StepMetrics]:
+    def step(
+        state: TrainState, batch: Batch, frozen: PyTree | None = None
+    ) -> tuple[TrainState, StepMetrics]:
         return train_step(
             state,
             batch,
@@ -98,6 +103,7 @@ def make_train_step(
             num_microbatches=num_microbatches,
             num_tasks=num_tasks,
             grad_shardings=grad_shardings,
+            frozen=frozen,
         )
 
     return step
@@ -113,8 +119,11 @@ def train_step(
     num_microbatches: int = 1,
     num_tasks: int = 1,
     grad_shardings: PyTree | None = None,
+    frozen: PyTree | None = None,
 ) -> tuple[TrainState, StepMetrics]:
     """One update. See `make_train_step` for the arguments.
+
+    `frozen` holds the parameters of the model that `state.params` does not; None where it has all.
 
     Dropout of microbatch i of step s uses fold_in(fold_in(seed_key, s), i): a resumed run draws
     the masks the uninterrupted run would have drawn.
@@ -124,7 +133,7 @@ def train_step(
     """
     step_key = jax.random.fold_in(seed_key, state.step)
     grads, sums = _summed_gradients(
-        state.params, batch, step_key, model, num_microbatches, num_tasks, grad_shardings
+        state.params, frozen, batch, step_key, model, num_microbatches, num_tasks, grad_shardings
     )
     normalizer = loss_normalizer(sums, batch, model.loss_normalizing_factor)
     grads = jax.tree.map(lambda g: g / normalizer, grads)
@@ -213,6 +222,7 @@ def named_metrics(metrics: StepMetrics, task_names: Sequence[str] = ()) -> dict[
 
 def _summed_gradients(
     params: PyTree,
+    frozen: PyTree | None,
     batch: Batch,
     step_key: jax.Array,
     model: LossModel,
@@ -220,10 +230,10 @@ def _summed_gradients(
     num_tasks: int,
     grad_shardings: PyTree | None,
 ) -> tuple[PyTree, LossSums]:
-    """Gradient of the loss sum of the whole batch, and the sums."""
+    """Gradient of the loss sum of the whole batch with respect to `params`, and the sums."""
 
     def loss_sum(params: PyTree, part: Batch, key: jax.Array) -> tuple[jax.Array, LossSums]:
-        sums = model.loss_fn(params, part, key, num_tasks)
+        sums = model.loss_fn(trainable.merge(params, frozen), part, key, num_tasks)
         return sums.loss, sums
 
     gradient = jax.grad(loss_sum, has_aux=True)

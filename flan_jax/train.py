@@ -13,16 +13,16 @@ import os
 import pathlib
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gin
 import jax
 
 from flan_jax import checkpoint as checkpoint_lib
-from flan_jax import flops, gin_utils, preemption, sharding, telemetry
-from flan_jax import state as state_lib
+from flan_jax import flops, gin_utils, preemption, starting, telemetry
 from flan_jax import step as step_lib
+from flan_jax import trainable as trainable_lib
 from flan_jax.checkpoint_files import check_writable
 from flan_jax.data import config as data_config
 from flan_jax.data import loader as data_loader
@@ -30,6 +30,7 @@ from flan_jax.decode.config import DecodeConfig
 from flan_jax.errors import ConfigError, NanError, PreemptedError
 from flan_jax.mesh import PjitPartitioner
 from flan_jax.models.encoder_decoder import EncoderDecoderModel
+from flan_jax.prompt_init import PromptInit
 
 
 @gin.configurable(module="trainer")
@@ -86,6 +87,8 @@ def train(
     random_seed: int = 0,
     tensorboard: bool = True,
     allow_config_change: bool = False,
+    trainable: str | Sequence[str] | None = None,
+    prompt_init: PromptInit | None = None,
 ) -> TrainResult:
     """Trains `model` for `total_steps` steps, resuming where MODEL_DIR left off.
 
@@ -108,6 +111,11 @@ def train(
       random_seed: of the initial parameters and of dropout.
       tensorboard: also write TensorBoard files.
       allow_config_change: resume although the stored configuration differs.
+      trainable: regular expressions searched in parameter names ('/prompt/'); what none of them
+        matches is frozen: no gradient, no optimizer state, not in the run's checkpoints, which
+        refer to the initial checkpoint instead. None trains everything.
+      prompt_init: first value of the soft prompt, one of gin's prompts.*, on a fresh start. None
+        takes that of the initial checkpoint if it has one, else a uniform draw.
 
     Raises:
       ConfigError, TopologyError, DataError, CheckpointError: before any step is run.
@@ -122,6 +130,11 @@ def train(
     partitioner.check_batch_size(train_dataset_cfg.batch_size, num_microbatches)
     if model.optimizer_def is None:
         raise ConfigError("models.EncoderDecoderModel.optimizer_def is None; training needs one.")
+    datasets = {
+        "train_dataset_cfg": train_dataset_cfg,
+        "train_eval_dataset_cfg": train_eval_dataset_cfg,
+    }
+    selection = starting.choose(model, trainable, checkpoint_cfg, prompt_init, datasets)
     check_writable(model_dir)
     config_text = gin_utils.effective_config_str()
     for line in gin_utils.check_resume(model_dir, config_text, allow_config_change):
@@ -145,47 +158,26 @@ def train(
     model.check_vocabulary(train_iter.vocabulary_size)
 
     # -------------------------------------------- abstract state and shardings
-    logical_axes = model.logical_axes()
-    tx = model.optimizer_def.make(trainer.learning_rate_fn, logical_axes)
-    abstract = state_lib.abstract_state(model, tx)
-    axes = state_lib.state_logical_axes(abstract, logical_axes, model.optimizer_def)
-    shardings = partitioner.shardings(abstract, axes)
-    say(sharding.format_report(partitioner.coverage_report(abstract.params, axes.params)))
+    plan = starting.make_plan(model, selection, trainer.learning_rate_fn, partitioner)
+    shardings = plan.shardings
+    say(plan.report(partitioner))
 
     # ------------------------------------------------------------------ restore
     # 1. the newest valid checkpoint of MODEL_DIR  2. INITIAL_CHECKPOINT_PATH  3. scratch.
     saver = checkpoint_lib.Checkpointer(model_dir, checkpoint_cfg.save, say)
-    clock = telemetry.Chronometer()
-    resume_step = saver.latest_valid_step()
-    if resume_step is not None:
-        restored = saver.restore(abstract, shardings, resume_step)
-        state, start_step = restored.state, restored.step
-        train_iter.restore(restored.data_state)
-        clock = telemetry.Chronometer(restored.extra["elapsed_s"])
-        say(f"resumed from {model_dir} at step {start_step}")
-    else:
-        with partitioner.activate():
-            state = state_lib.init_state(model, tx, random_seed, shardings)
-        start_step = 0
-        initial = checkpoint_cfg.restore
-        start_from = initial.find(say) if initial is not None else None
-        if initial is not None and start_from is not None:
-            params = checkpoint_lib.restore_params(
-                start_from,
-                abstract.params,
-                shardings.params,
-                strict=initial.strict,
-                initial=state.params,
-                say=say,
-            )
-            state = dataclasses.replace(state, params=params)
-            say(f"parameters from {initial.path}; optimizer and step start anew")
-        else:
-            say("starting from scratch")
+    vocabulary = train_iter.mixture.output_features["inputs"].vocabulary
+    start = starting.begin(
+        plan, partitioner, saver, checkpoint_cfg, random_seed, prompt_init, vocabulary, say
+    )
+    state, frozen, start_step, base = start.state, start.frozen, start.step, start.base
+    if start.data_state is not None:
+        train_iter.restore(start.data_state)
+    clock = telemetry.Chronometer(start.elapsed_s)
+    del start  # The first state is given to the first step.
 
     writer = None
     if jax.process_index() == 0:
-        placed = sharding.format_report(partitioner.coverage_report(abstract, axes), long=True)
+        placed = plan.report(partitioner, long=True)
         for name, text in (("config.gin", config_text), ("model-info.txt", placed)):
             pathlib.Path(model_dir, name).write_text(text, encoding="utf-8")
         writer = telemetry.MetricsWriter(model_dir, tensorboard)
@@ -207,37 +199,46 @@ def train(
         jitted = jax.jit(
             step_lib.make_train_step(
                 model,
-                tx,
+                plan.tx,
                 num_microbatches,
                 len(task_names),
                 random_seed,
                 grad_shardings=shardings.params,
             ),
-            in_shardings=(shardings, jax.tree.map(lambda x: x.sharding, batch)),
+            in_shardings=(
+                shardings,
+                jax.tree.map(lambda x: x.sharding, batch),
+                plan.frozen_shardings,
+            ),
             out_shardings=(shardings, None),
             donate_argnums=0,
         )
         # Compiled once ahead of time, so a batch of another shape is an error, not a recompile.
         with partitioner.activate():
-            train_step = jitted.lower(state, batch).compile()
+            train_step = jitted.lower(state, batch, frozen).compile()
         compile_s = time.perf_counter() - started
         say(f"compiled in {telemetry.format_duration(compile_s)}")
         record("event", start_step, {"name": "compiled", "compile_s": compile_s})
 
     peak = flops.peak_flop_per_s(jax.devices()[0].device_kind)
     step_flops = flops.train_flops(
-        model.config, train_dataset_cfg.batch_size, lengths["inputs"], lengths["targets"]
+        model.config,
+        train_dataset_cfg.batch_size,
+        lengths["inputs"],
+        lengths["targets"],
+        trained_share=plan.trained_share,
     )
     padded_tokens = train_dataset_cfg.batch_size * (lengths["inputs"] + lengths["targets"])
     evals: dict[str, dict[str, Any]] = {}
 
     def evaluate(step: int) -> dict[str, dict[str, Any]]:
         clock.pause()
+        params = trainable_lib.merge(state.params, frozen)
         found: dict[str, dict[str, Any]] = {}
         if train_eval_dataset_cfg is not None:
             losses = runner.train_eval(
                 model,
-                state.params,
+                params,
                 partitioner,
                 train_eval_dataset_cfg,
                 max_batches=eval_steps,
@@ -249,7 +250,7 @@ def train(
         if infer_eval_dataset_cfg is not None:
             metrics = runner.evaluate_tasks(
                 model,
-                state.params,
+                params,
                 partitioner,
                 infer_eval_dataset_cfg,
                 decode_config or DecodeConfig(),
@@ -269,7 +270,8 @@ def train(
     def save(step: int) -> None:
         clock.pause()
         extra = {"elapsed_s": clock.elapsed_s, "config_sha256": gin_utils.config_hash(config_text)}
-        saver.save(step, state, loader.state_at(step), extra, force=True)
+        position = loader.state_at(step)
+        saver.save(step, state, position, extra, force=True, base=base)
         clock.start()
 
     # --------------------------------------------------------------------- loop
@@ -312,7 +314,7 @@ def train(
     try:
         while step < total_steps:
             assert train_step is not None
-            state, metrics = train_step(state, batch)
+            state, metrics = train_step(state, batch, frozen)
             step += 1
             # The next batch is fetched and the last step's metrics read while this one computes.
             if step < total_steps:

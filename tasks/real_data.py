@@ -42,3 +42,7 @@ def register(
     shares = {name: rates.cot_rate * count / total for name, count in rows.items()}
     shares[super_ni.ALL_TRAIN] = rates.super_ni_rate
     return add_mixture(MIXTURE, shares)
+
+
+# Of the tasks registered here, Super-NaturalInstructions' say more than seqio knows.
+describe = super_ni.describe

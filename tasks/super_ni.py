@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 import seqio
 
+from flan_jax.data.description import Description
 from flan_jax.errors import DataError
 from flan_jax.prompts import choose, text_index
 from tasks import super_ni_encoding as encode
@@ -238,6 +239,13 @@ def register(
             source = combined_source(combined, collection, members, splits, encoder)
             _add_task(combined, source, encoder.vocabulary)
             add_mixture(mixture, {task_name(name): 1.0 for name in members})
+
+
+def describe(name: str) -> Description | None:
+    """Tells the leak check where a task's own texts are, beside the definition and examples."""
+    if not name.startswith("super_ni_"):
+        return None
+    return Description(text_fields=("task_input", "targets"))
 
 
 def _add_task(name: str, source: ColumnSource, vocabulary: seqio.Vocabulary) -> None:

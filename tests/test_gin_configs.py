@@ -6,12 +6,13 @@ import gin
 import jax
 import pytest
 
-from flan_jax import gin_check, gin_source, gin_utils
+from flan_jax import evaluate, gin_check, gin_source, gin_utils
 from flan_jax.models import sizes
 
 ROOT = pathlib.Path(__file__).parents[1] / "gin_configs"
 MODELS = sorted(path.stem for path in (ROOT / "models").glob("*.gin"))
 RUNS = sorted(path.name for path in (ROOT / "runs").glob("*.gin"))
+EVALS = sorted(path.name for path in (ROOT / "eval").glob("*.gin"))
 TOPOLOGIES = sorted(path.name for path in (ROOT / "topologies").glob("*.gin"))
 
 # Stand-ins for what only a user can give.
@@ -25,6 +26,7 @@ GIVEN = {
     "CHECKPOINT_PATH": "'/tmp/checkpoint_1'",
     "INFER_OUTPUT_DIR": "'/tmp/out'",
     "DROPOUT_RATE": "0.1",
+    "FLAN2021_SPLIT": "'inter_cluster_entailment'",
 }
 
 
@@ -52,7 +54,19 @@ def parse_run(*files):
 
 
 def test_there_are_files_of_each_kind():
-    assert MODELS and RUNS and TOPOLOGIES
+    assert MODELS and RUNS and EVALS and TOPOLOGIES
+
+
+@pytest.mark.parametrize("name", EVALS)
+def test_evaluation_files_go_on_top_of_a_run(name):
+    """As `flan-jax eval MODEL_DIR --gin_file=eval/NAME` reads them."""
+    added = [
+        line.replace("DATASET", "infer_eval").replace("MODEL_DIR", "/tmp/run")
+        for line in evaluate._FROM_A_RUN
+    ]
+    given = ["MODEL_DIR = '/tmp/run'", "CHECKPOINT_PATH = '/tmp/run'", *added]
+    run = f"runs/{name.removesuffix('.gin')}_small.gin"
+    gin_utils.parse([run, f"eval/{name}"], given, entry="eval_script.evaluate")
 
 
 @pytest.mark.parametrize("name", MODELS)

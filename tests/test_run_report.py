@@ -72,3 +72,22 @@ def test_page_is_reproducible(run, tmp_path):
 def test_no_run_is_an_error(tmp_path):
     with pytest.raises(DataError, match="metrics.jsonl"):
         report.write_report(tmp_path)
+
+
+def test_newest_summary_of_an_evaluation_is_shown(run):
+    for step, title in ((0, "Older"), (50, "Wordings & clusters")):
+        summary = {
+            "title": title,
+            "header": ["data set", "mean"],
+            "rows": [["rte <b>", "61.5"], ["cb", ""]],
+            "notes": ["of secondary copies"],
+        }
+        record = {"step": step, "summary": summary}
+        (run / "infer_eval" / f"results-{step}.json").write_text(json.dumps(record))
+    page = report.write_report(run).read_text()
+    checker = _Checker()
+    checker.feed(page)
+    assert checker.open == []
+    text = " ".join(checker.text)
+    assert "Wordings & clusters, step 50" in text and "Older" not in text
+    assert "rte <b>" in text and "61.5" in text and "of secondary copies" in text

@@ -57,7 +57,8 @@ def converter(task: seqio.Task, cfg: DatasetConfig) -> Callable[[Any], Mapping[s
     It gives what `tokens.token_dataset` gives, batched; fewer rows where a step drops some.
     """
     features, lengths = task.output_features, dict(cfg.task_feature_lengths)
-    *first, last = task.preprocessors
+    steps: list[Any] = list(task.preprocessors)
+    *first, last = steps
     functions = [step.bind(features, lengths) for step in first]
     finish = _finisher(last, features, lengths)
 

@@ -41,6 +41,8 @@ class DatasetConfig:
         at most) on the host. Reading an example then costs about a hundredth, and resuming needs
         no snapshot. For splits of up to some 100,000 rows; preprocessing steps that draw at random
         keep their first draw, as with seqio's cache.
+      max_examples: train on the first so many rows of each task's split, in the source's order;
+        None for all. Needs `in_memory`.
       strict: a truncated target or an example with no target tokens is an error instead of a count.
 
     Raises:
@@ -59,6 +61,7 @@ class DatasetConfig:
     packing_window: int = 256
     snapshot_period: int = 200
     in_memory: bool = False
+    max_examples: int | None = None
     strict: bool = False
 
     def __post_init__(self):
@@ -71,6 +74,13 @@ class DatasetConfig:
         _check_positive("batch_size", self.batch_size, "the number of rows of the global batch")
         _check_positive("packing_window", self.packing_window, "a number of examples")
         _check_positive("snapshot_period", self.snapshot_period, "a number of batches")
+        if self.max_examples is not None:
+            _check_positive("max_examples", self.max_examples, "a number of rows, or None for all")
+            if not self.in_memory:
+                raise ConfigError(
+                    f"DatasetConfig.max_examples is {self.max_examples}, which needs the rows in "
+                    "memory: set in_memory = True beside it."
+                )
         if not isinstance(self.split, str) or not self.split:
             raise ConfigError(
                 f"DatasetConfig.split must be a split name such as 'train', found {self.split!r}."
@@ -107,7 +117,10 @@ class DatasetConfig:
 
         `module` and `snapshot_period` are left out: they change neither.
         """
+        # Only where it is used, so that runs saved before there was such a field go on.
+        few = {} if self.max_examples is None else {"max_examples": self.max_examples}
         return {
+            **few,
             "mixture_or_task_name": self.mixture_or_task_name,
             "inputs length": self.input_length,
             "targets length": self.target_length,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from flan_jax.data.config import DatasetConfig
+from flan_jax.data.config import REQUIRED_FEATURES, DatasetConfig
 from flan_jax.data.mixture import ResolvedMixture, empty_split_error, resolve
 from flan_jax.data.packing import (
     TRUNCATED_INPUTS,
@@ -20,6 +20,7 @@ from flan_jax.data.packing import (
 from flan_jax.errors import FlanJaxError
 
 _FLAGS = "_flags"
+_SIZES = "_sizes"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +36,8 @@ class EvalTask:
         'targets_pretokenized' is bytes, as from `tfds.as_numpy`.
       truncated_inputs: examples whose inputs were cut.
       truncated_targets: examples whose targets were cut.
+      sizes: for each example its tokens of inputs and of targets before any cut, where they were
+        read from a pipeline.
     """
 
     name: str
@@ -43,6 +46,7 @@ class EvalTask:
     examples: list[dict[str, Any]]
     truncated_inputs: int
     truncated_targets: int
+    sizes: Sequence[tuple[int, int]] = ()
 
 
 def eval_examples(
@@ -64,12 +68,15 @@ def eval_examples(
     """
     mixture = resolve(cfg) if mixture is None else mixture
     return [
-        _read(share.task, task_id, cfg, max_examples)
+        read_task(share.task, task_id, cfg, max_examples)
         for task_id, share in enumerate(mixture.shares)
     ]
 
 
-def _read(task: Any, task_id: int, cfg: DatasetConfig, max_examples: int | None) -> EvalTask:
+def read_task(
+    task: Any, task_id: int, cfg: DatasetConfig, max_examples: int | None = None
+) -> EvalTask:
+    """Reads one task's split once; see `eval_examples`."""
     import tensorflow_datasets as tfds
 
     from flan_jax.data import tokens
@@ -81,7 +88,8 @@ def _read(task: Any, task_id: int, cfg: DatasetConfig, max_examples: int | None)
             for name, value in features.items()
             if not name.endswith(tokens.UNTRIMMED_SUFFIX)
         }
-        return {**plain, **kept, _FLAGS: flags}
+        sizes = [tokens.untrimmed_length(features, name) for name in REQUIRED_FEATURES]
+        return {**plain, **kept, _FLAGS: flags, _SIZES: sizes}
 
     try:
         dataset = tokens.open_task(tokens.counting_task(task), cfg, shuffle=False, num_epochs=1)
@@ -94,6 +102,7 @@ def _read(task: Any, task_id: int, cfg: DatasetConfig, max_examples: int | None)
     if not examples:
         raise empty_split_error(task.name, cfg.split)
     flags = [int(example.pop(_FLAGS)) for example in examples]
+    sizes = [example.pop(_SIZES).tolist() for example in examples]
     return EvalTask(
         name=task.name,
         task=task,
@@ -101,6 +110,7 @@ def _read(task: Any, task_id: int, cfg: DatasetConfig, max_examples: int | None)
         examples=examples,
         truncated_inputs=sum(bool(flag & TRUNCATED_INPUTS) for flag in flags),
         truncated_targets=sum(bool(flag & TRUNCATED_TARGETS) for flag in flags),
+        sizes=[(inputs, targets) for inputs, targets in sizes],
     )
 
 

@@ -88,6 +88,31 @@ def resolve(cfg: DatasetConfig) -> ResolvedMixture:
       ConfigError: a module cannot be imported, or the mixture samples by a function of its own.
       DataError: features, rates or sizes that cannot be trained on.
     """
+    name = cfg.mixture_or_task_name
+    mixture, tasks = find(cfg)
+    if mixture is None:
+        members = [(task, 1.0) for task in tasks]
+    else:
+        check_sampling(mixture)
+        members = _rates_of(mixture)
+    total = sum(rate for _, rate in members)
+    if total <= 0:
+        raise DataError(f"All rates of mixture {name!r} are 0; give at least one task a rate.")
+    shares = tuple(TaskShare(task.name, task, rate, rate / total) for task, rate in members)
+    resolved = ResolvedMixture(name, cfg.split, shares, is_mixture=mixture is not None)
+    _check_splits(resolved)
+    for share in resolved.shares:
+        check_features(share.task, resolved.shares[0].task, resolved.name)
+    return resolved
+
+
+def find(cfg: DatasetConfig) -> tuple[Any, list[Any]]:
+    """Imports the modules and returns (the mixture or None for a task, its tasks by name).
+
+    Raises:
+      NotFoundError: no such task or mixture, or module.
+      ConfigError: a module cannot be imported.
+    """
     for module in cfg.modules:
         import_task_module(module)
     import seqio
@@ -96,21 +121,10 @@ def resolve(cfg: DatasetConfig) -> ResolvedMixture:
     mixtures, tasks = seqio.MixtureRegistry.names(), seqio.TaskRegistry.names()
     if name in mixtures:
         mixture = seqio.MixtureRegistry.get(name)
-        _check_sampling(mixture)
-        members = _rates_of(mixture)
-    elif name in tasks:
-        mixture = None
-        members = [(seqio.TaskRegistry.get(name), 1.0)]
-    else:
-        raise _unknown_name(cfg, sorted({*mixtures, *tasks}))
-    total = sum(rate for _, rate in members)
-    if total <= 0:
-        raise DataError(f"All rates of mixture {name!r} are 0; give at least one task a rate.")
-    shares = tuple(TaskShare(task.name, task, rate, rate / total) for task, rate in members)
-    resolved = ResolvedMixture(name, cfg.split, shares, is_mixture=mixture is not None)
-    _check_splits(resolved)
-    _check_features(resolved)
-    return resolved
+        return mixture, list(mixture.tasks)
+    if name in tasks:
+        return None, [seqio.TaskRegistry.get(name)]
+    raise _unknown_name(cfg, sorted({*mixtures, *tasks}))
 
 
 class Sampler:
@@ -159,7 +173,7 @@ def _rates_of(mixture: Any) -> list[tuple[Any, float]]:
     members, failed, cause = [], [], None
     for task in mixture.tasks:
         try:
-            members.append((task, _rate_of(mixture, task)))
+            members.append((task, computed_rate(mixture, task)))
         except FlanJaxError as error:
             failed.append(f"  {task.name}: {error}")
             cause = error
@@ -173,7 +187,8 @@ def _rates_of(mixture: Any) -> list[tuple[Any, float]]:
     ) from cause
 
 
-def _rate_of(mixture: Any, task: Any) -> float:
+def computed_rate(mixture: Any, task: Any) -> float:
+    """Returns a task's rate in a mixture; DataError when it cannot be computed or is no rate."""
     try:
         rate = float(mixture.get_rate(task))
     except FlanJaxError:
@@ -192,7 +207,8 @@ def _rate_of(mixture: Any, task: Any) -> float:
     return rate
 
 
-def _check_sampling(mixture: Any) -> None:
+def check_sampling(mixture: Any) -> None:
+    """Raises ConfigError for a mixture that does not sample by rate alone."""
     import tensorflow as tf
 
     sample_fn = getattr(mixture, "_sample_fn", None)
@@ -232,26 +248,25 @@ def empty_split_error(task: str, split: str) -> DataError:
     )
 
 
-def _check_features(resolved: ResolvedMixture) -> None:
-    first = resolved.shares[0]
-    for share in resolved.shares:
-        features = share.task.output_features
-        for name in REQUIRED_FEATURES:
-            if name not in features:
-                raise DataError(
-                    f"Task {share.name!r} has the features {sorted(features)}, and an encoder-"
-                    f"decoder needs 'inputs' and 'targets': {name!r} is missing."
-                )
-            feature = features[name]
-            if feature.rank != 1 or feature.dtype.name not in ("int32", "int64"):
-                raise DataError(
-                    f"Feature {name!r} of task {share.name!r} is {feature.dtype.name} of rank "
-                    f"{feature.rank}; token sequences (int32, rank 1) are expected."
-                )
-            expected = first.task.output_features[name].vocabulary
-            if feature.vocabulary != expected:
-                raise DataError(
-                    f"Task {share.name!r} has another vocabulary for {name!r} "
-                    f"({feature.vocabulary}) than task {first.name!r} ({expected}). All tasks of "
-                    f"{resolved.name!r} must share one."
-                )
+def check_features(task: Any, first: Any, whole: str) -> None:
+    """Raises DataError unless a task of `whole` has token features and the first's vocabulary."""
+    features = task.output_features
+    for name in REQUIRED_FEATURES:
+        if name not in features:
+            raise DataError(
+                f"Task {task.name!r} has the features {sorted(features)}, and an encoder-"
+                f"decoder needs 'inputs' and 'targets': {name!r} is missing."
+            )
+        feature = features[name]
+        if feature.rank != 1 or feature.dtype.name not in ("int32", "int64"):
+            raise DataError(
+                f"Feature {name!r} of task {task.name!r} is {feature.dtype.name} of rank "
+                f"{feature.rank}; token sequences (int32, rank 1) are expected."
+            )
+        expected = first.output_features[name].vocabulary
+        if feature.vocabulary != expected:
+            raise DataError(
+                f"Task {task.name!r} has another vocabulary for {name!r} "
+                f"({feature.vocabulary}) than task {first.name!r} ({expected}). All tasks of "
+                f"{whole!r} must share one."
+            )

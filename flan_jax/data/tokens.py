@@ -70,15 +70,19 @@ def trim(
     kept, flags = {}, tf.constant(0)
     for name, flag in zip(REQUIRED_FEATURES, (TRUNCATED_INPUTS, TRUNCATED_TARGETS), strict=True):
         tokens = features[name]
-        untrimmed = tf.maximum(tf.size(tokens), features.get(name + UNTRIMMED_SUFFIX, 0))
         kept[name] = tf.cast(tokens[: lengths[name]], tf.int32)
-        was_cut = tf.cast(untrimmed > lengths[name], tf.int32)
+        was_cut = tf.cast(untrimmed_length(features, name) > lengths[name], tf.int32)
         flags += flag * was_cut
         if name == "targets" and output_features[name].add_eos:
             eos = output_features[name].vocabulary.eos_id
             has_eos = tf.reduce_any(kept[name][-1:] == eos)
             flags += CUT_EOS * was_cut * tf.cast(~has_eos, tf.int32)
     return kept, flags
+
+
+def untrimmed_length(features: Mapping[str, tf.Tensor], name: str) -> tf.Tensor:
+    """Returns how many tokens a feature of a `counting_task` had before any cut, int32 scalar."""
+    return tf.maximum(tf.size(features[name]), features.get(name + UNTRIMMED_SUFFIX, 0))
 
 
 def data_options() -> tf.data.Options:

@@ -4,6 +4,7 @@ Everything here is a pure function to be traced: wrap it in `jax.jit` with the `
 the model) static, and enter `partitioner.activate()` around the call.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,15 @@ from flan_jax import errors
 from flan_jax.decode import beam, cache, sampling
 from flan_jax.decode.config import DecodeConfig
 from flan_jax.decode.output import DecodeOutput, best_first
+from flan_jax.models import layers, scan
 
 if TYPE_CHECKING:  # The model offers `predict_batch` through this module.
     from flan_jax.models.encoder_decoder import EncoderDecoderModel
 
 __all__ = ["DecodeConfig", "DecodeOutput", "OptionScores", "decode_batch", "score_options"]
+
+# The largest decoder whose weights are copied for decoding unasked; T5.1.1-large has 1.8 GB.
+_PREPARED_BYTES = 2 << 30
 
 
 @flax.struct.dataclass
@@ -63,14 +68,16 @@ def decode_batch(
     length = _decode_length(batch, config)
     tokens_BxL = batch["encoder_input_tokens"]
     active_B = jnp.any(tokens_BxL > 0, axis=1)
-    module, variables = model.module, {"params": params}
-    encoded_BxLxD = module.apply(variables, tokens_BxL, enable_dropout=False, method="encode")
+    encoded_BxLxD: Any = model.module.apply(
+        {"params": params}, tokens_BxL, enable_dropout=False, method="encode"
+    )
+    module, variables, step_variables = _prepare_steps(model.module, params, config)
     start: Any = module.apply(variables, encoded_BxLxD, tokens_BxL, length, method="init_cache")
     if config.num_hypotheses > 1:
         start = start.repeat(config.num_hypotheses)
 
     def step_fn(state, token_N, index):
-        return module.apply(variables, state, token_N, index, method="decode_step")
+        return module.apply(step_variables, state, token_N, index, method="decode_step")
 
     if config.method == "beam":
         output = beam.beam_search(
@@ -107,6 +114,34 @@ def _decode_length(batch: Mapping[str, jax.Array], config: DecodeConfig) -> int:
         "DecodeConfig.max_decode_length is None and the batch has no 'decoder_target_tokens' to "
         "take the length from: set decoding.DecodeConfig.max_decode_length."
     )
+
+
+def _prepare_steps(module: Any, params: Any, config: DecodeConfig) -> tuple[Any, Any, Any]:
+    """Lays the decoder's weights out for steps of one token, if `config` says so.
+
+    A scan over stacked layers copies each layer and its cache out of the stack at every step. Here
+    the layers are taken out of the stack once, and their kernels transposed (`layers.project_rows`
+    says why). Greedy decoding of T5.1.1-small on CPU, 8 rows of 256 and 32 tokens, CPU-seconds: 4.3
+    as it stands, 3.3 unstacked, 3.0 transposed too; 1.7 of them are for the encoder's side.
+
+    Returns:
+      (module, variables, step_variables): the network and what it takes in `init_cache`, and in
+      `decode_step`.
+    """
+    prepare = config.prepare_weights
+    if prepare is None:
+        leaves = jax.tree.leaves(params["decoder"])
+        size = sum(x.size * x.dtype.itemsize for x in leaves)
+        prepare = jax.default_backend() == "cpu" and size <= _PREPARED_BYTES
+    if not prepare:
+        return module, {"params": params}, {"params": params}
+    network = module.config
+    if network.scan_layers:
+        module = module.clone(config=dataclasses.replace(network, scan_layers=False))
+        params = scan.to_unscanned(params, network.param_scan_axis)
+    # The compiler leaves out what no step takes: norms, and keys and values of cross-attention.
+    kernels = {"decoder": jax.tree.map(jnp.transpose, params["decoder"])}
+    return module, {"params": params}, {"params": params, layers.STEP_KERNELS: kernels}
 
 
 def _choose_fn(

@@ -38,6 +38,11 @@ class DecodeConfig:
         open one could not catch up even with the most favourable length, which is exact.
       eos_id: token that ends an output.
       num_return: outputs kept per input, best first; None keeps all that the method produces.
+      prepare_weights: copy the decoder's weights into the layout that steps of one token read
+        fastest, before the first step: layers out of their stack (of a network with `scan_layers`)
+        and kernels transposed. Not for outputs of very few tokens, which do not repay the copies;
+        the weights of the decoder lie in memory twice meanwhile. None does so on CPU for a decoder
+        of at most 2 GiB.
 
     Raises:
       errors.ConfigError: a field is out of range; the message names field, value and allowed range.
@@ -55,11 +60,13 @@ class DecodeConfig:
     early_stopping: bool | str = False
     eos_id: int = 1
     num_return: int | None = None
+    prepare_weights: bool | None = None
 
     def __post_init__(self):
         self._check_choice("method", METHODS)
         self._check_choice("length_penalty_type", PENALTY_TYPES)
         self._check_choice("early_stopping", EARLY_STOPPING)
+        self._check_choice("prepare_weights", (None, False, True))
         if self.max_decode_length is not None:
             self._check_int("max_decode_length", 1, "or None for the length of the targets")
         self._check_int("num_samples", 1)

@@ -35,12 +35,13 @@ class EncoderLayer(nn.Module):
     @staticmethod
     def dropout_sizes(cfg: T5Config, length: int) -> dict[str, int]:
         """Channels of each dropout mask, for rows of `length` tokens."""
-        return {
+        sizes = {
             "attention_weights": cfg.num_heads * length,
             "attention_out": cfg.emb_dim,
             "mlp_hidden": cfg.mlp_dim,
             "mlp_out": cfg.emb_dim,
         }
+        return _without_weights(sizes, cfg)
 
     def __call__(
         self, x_BxLxD: jax.Array, keep: Keep, mask: jax.Array, bias: jax.Array
@@ -75,7 +76,7 @@ class DecoderLayer(nn.Module):
     @staticmethod
     def dropout_sizes(cfg: T5Config, length: int, source_length: int) -> dict[str, int]:
         """Channels of each dropout mask, for targets of `length` and inputs of `source_length`."""
-        return {
+        sizes = {
             "self_weights": cfg.num_heads * length,
             "self_out": cfg.emb_dim,
             "cross_weights": cfg.num_heads * source_length,
@@ -83,6 +84,7 @@ class DecoderLayer(nn.Module):
             "mlp_hidden": cfg.mlp_dim,
             "mlp_out": cfg.emb_dim,
         }
+        return _without_weights(sizes, cfg)
 
     def __call__(
         self,
@@ -163,8 +165,15 @@ def _add(x_BxLxD: jax.Array, y_BxLxD: jax.Array, keep: Keep, site: str, cfg: T5C
     return _stream(x_BxLxD + y_BxLxD)
 
 
+def _without_weights(sizes: dict[str, int], cfg: T5Config) -> dict[str, int]:
+    """Leaves out the masks of attention weights where they are not dropped."""
+    if cfg.attention_dropout:
+        return sizes
+    return {site: size for site, size in sizes.items() if not site.endswith("_weights")}
+
+
 def _by_head(keep: Keep, site: str, cfg: T5Config) -> jax.Array | None:
-    """The mask of attention weights as BxHxS."""
-    if keep is None:
+    """The mask of attention weights as BxHxS; None where they are not dropped."""
+    if keep is None or site not in keep:
         return None
     return keep[site].reshape(keep[site].shape[0], cfg.num_heads, -1)

@@ -38,6 +38,7 @@ class T5Config:
         mlp_dim: hidden width of the feed-forward block.
         mlp_activations: one name (`('relu',)`) or two for the gated form (`('gelu', 'linear')`).
         dropout_rate: one rate for all dropouts.
+        attention_dropout: False leaves attention weights out of dropout.
         logits_via_embedding: True ties the output projection to the embedding (T5 1.0).
         remat_policy: 'none' keeps all activations for the backward pass, 'minimal' keeps the
             results of weight products only, 'full' keeps layer inputs only.
@@ -46,6 +47,7 @@ class T5Config:
         relpos_num_buckets: buckets of the relative position bias.
         relpos_max_distance: distance from which all keys share the last bucket.
         norm_epsilon: added to the mean square in norms.
+        prompt_length: rows P of a soft prompt in front of the encoder input; 0 for none.
     """
 
     vocab_size: int
@@ -58,6 +60,7 @@ class T5Config:
     mlp_dim: int = 2048
     mlp_activations: tuple[str, ...] = ("relu",)
     dropout_rate: float = 0.1
+    attention_dropout: bool = True
     logits_via_embedding: bool = False
     remat_policy: str = "none"
     scan_layers: bool = True
@@ -65,6 +68,7 @@ class T5Config:
     relpos_num_buckets: int = 32
     relpos_max_distance: int = 128
     norm_epsilon: float = 1e-6
+    prompt_length: int = 0
 
     def __post_init__(self) -> None:
         """Checks the values; raises ConfigError or NotFoundError naming the field."""
@@ -97,6 +101,12 @@ class T5Config:
                 raise ConfigError(
                     f"network.T5Config.{field} is {value!r}. Set a whole number of at least 1."
                 )
+        length = self.prompt_length
+        if isinstance(length, bool) or not isinstance(length, int) or length < 0:
+            raise ConfigError(
+                f"network.T5Config.prompt_length is {length!r}. Set the number of rows of the soft "
+                "prompt, such as 100, or 0 for none."
+            )
         if not 0.0 <= self.dropout_rate < 1.0:
             raise ConfigError(
                 f"network.T5Config.dropout_rate is {self.dropout_rate!r}. Set a number from 0 up "

@@ -23,6 +23,10 @@ Initializer = Callable[..., jax.Array]
 # Name by which a remat policy knows the products with weights.
 PROJECTION = "projection"
 
+# Collection of transposed kernels, OxI, by the name of the `Dense` that takes them in place of its
+# own; made by decoding, for products with few rows.
+STEP_KERNELS = "step_kernels"
+
 # Element-wise functions allowed in `mlp_activations`; `gelu` is the tanh approximation, as in T5.
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "relu": nn.relu,
@@ -82,6 +86,21 @@ def _project_bwd(saved: Any, dy: jax.Array) -> tuple[jax.Array, jax.Array]:
 project.defvjp(_project_fwd, _project_bwd)
 
 
+def project_rows(x: jax.Array, kernel_OxI: jax.Array) -> jax.Array:
+    """What `project` computes, from the transposed kernel; for few rows, without a gradient rule.
+
+    On CPU a product copies its right side into tiles at each call, and reads its left side as it
+    lies. With weights on the left the vocabulary of T5.1.1-small takes, in CPU-ms, about 9 instead
+    of 11 to 14 with 8 rows, 19 instead of 27 with 32, and no less with 128; a single row, which is
+    not tiled, takes more: 4.4 instead of 3.4.
+    """
+    rows_NxI = x.reshape(-1, x.shape[-1])
+    product_OxN = jnp.einsum("oi,ni->on", kernel_OxI.astype(x.dtype), rows_NxI)
+    # Without the barrier the compiler swaps the two sides, to save transposing the small result.
+    product_OxN = jax.lax.optimization_barrier(product_OxN)
+    return product_OxN.T.reshape(*x.shape[:-1], kernel_OxI.shape[0])
+
+
 class Dense(nn.Module):
     """Projection of the last axis by a 2-D float32 kernel, without bias.
 
@@ -106,6 +125,8 @@ class Dense(nn.Module):
             (x.shape[-1], self.features),
             jnp.float32,
         )
+        if self.has_variable(STEP_KERNELS, "kernel"):
+            return project_rows(x.astype(self.dtype), self.get_variable(STEP_KERNELS, "kernel"))
         return checkpoint_name(project(x.astype(self.dtype), kernel), PROJECTION)
 
 

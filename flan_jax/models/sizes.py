@@ -103,4 +103,5 @@ def count_params(config: T5Config) -> int:
         + config.num_decoder_layers * decoder_layer
         + 2 * relative_bias
         + 2 * d
+        + config.prompt_length * d
     )

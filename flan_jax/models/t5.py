@@ -17,10 +17,12 @@ import jax.numpy as jnp
 from flax import linen as nn
 from flax import struct
 
+from flan_jax.errors import ConfigError
 from flan_jax.models import attention as attn
 from flan_jax.models.blocks import DecoderLayer, EncoderLayer
 from flan_jax.models.config import REMAT_POLICIES, T5Config
 from flan_jax.models.layers import Dense, Embed, RMSNorm, constrain
+from flan_jax.models.prompt import SoftPrompt, prepend_tokens
 
 __all__ = ["DecodeCache", "T5Config", "Transformer"]
 
@@ -119,11 +121,13 @@ class _Stack(nn.Module):
 
 
 class Encoder(_Stack):
-    """The encoder stack, from embedded tokens to BxLxD."""
+    """The encoder stack, from embedded tokens to BxLxD; with a prompt, to Bx(P+L)xD."""
 
     def setup(self) -> None:
-        """Creates the layers and the final norm."""
+        """Creates the layers, the final norm and, if there is one, the soft prompt."""
         cfg = self.config
+        if cfg.prompt_length:
+            self.prompt = SoftPrompt(cfg.prompt_length, cfg.compute_dtype)
         self._setup_stack(EncoderLayer, cfg.num_encoder_layers, bidirectional=True, name="encoder")
         self.encoder_norm = RMSNorm(epsilon=cfg.norm_epsilon, dtype=cfg.compute_dtype)
         self.input_dropout = nn.Dropout(rate=cfg.dropout_rate, broadcast_dims=(-2,))
@@ -131,7 +135,9 @@ class Encoder(_Stack):
         self.output_dropout = nn.Dropout(rate=cfg.dropout_rate)
 
     def __call__(self, x_BxLxD: jax.Array, mask: jax.Array, deterministic: bool) -> jax.Array:
-        """Maps embedded tokens BxLxD to encoder output BxLxD."""
+        """Maps embedded tokens BxLxD to encoder output; `mask` covers the prompt's rows too."""
+        if self.config.prompt_length:
+            x_BxLxD = self.prompt(x_BxLxD)
         batch, length, _ = x_BxLxD.shape
         x_BxLxD = self.input_dropout(x_BxLxD, deterministic=deterministic)
         bias = self.relpos_bias(length, length)
@@ -241,18 +247,34 @@ class Transformer(nn.Module):
         encoder_segment_ids: jax.Array | None = None,
         enable_dropout: bool = True,
     ) -> jax.Array:
-        """Encodes int tokens BxL into BxLxD of the compute dtype.
+        """Encodes int tokens BxL into BxLxD of the compute dtype; with a prompt Bx(P+L)xD.
 
         Args:
             encoder_input_tokens: int32 BxL, 0 is padding.
-            encoder_segment_ids: int32 BxL for packed rows.
+            encoder_segment_ids: int32 BxL for packed rows; not with a prompt.
             enable_dropout: needs a `dropout` rng when True and the rate is above 0.
+
+        Raises:
+            ConfigError: packed rows, and the model has a prompt.
         """
-        mask = attn.padding_mask(encoder_input_tokens, encoder_input_tokens)
+        source = self._source(encoder_input_tokens)
+        mask = attn.padding_mask(source, source)
         if encoder_segment_ids is not None:
+            if self.config.prompt_length:
+                raise ConfigError(
+                    "The rows are packed (they have encoder_segment_ids), and the model has a soft "
+                    "prompt, which stands in front of single examples. Pack no rows: "
+                    "utils.DatasetConfig.pack = False."
+                )
             mask &= attn.segment_mask(encoder_segment_ids, encoder_segment_ids)
         x_BxLxD = self.token_embedder(encoder_input_tokens)
         return self.encoder(x_BxLxD, mask, deterministic=not enable_dropout)
+
+    def _source(self, encoder_input_tokens: jax.Array) -> jax.Array:
+        """The tokens BxL that masks are made of; Bx(P+L) with a prompt."""
+        if not self.config.prompt_length:
+            return encoder_input_tokens
+        return prepend_tokens(encoder_input_tokens, self.config.prompt_length)
 
     def decode(
         self,
@@ -269,7 +291,7 @@ class Transformer(nn.Module):
         """Decodes all target positions at once.
 
         Args:
-            encoded: BxLxD from `encode`.
+            encoded: from `encode`.
             encoder_input_tokens: int32 BxL, for the padding mask only.
             decoder_input_tokens: int32 BxT, targets shifted right.
             decoder_target_tokens: int32 BxT, for the padding mask only.
@@ -290,7 +312,7 @@ class Transformer(nn.Module):
         self_mask = attn.causal_mask(length) & attn.padding_mask(
             decoder_target_tokens, decoder_target_tokens
         )
-        cross_mask = attn.padding_mask(decoder_target_tokens, encoder_input_tokens)
+        cross_mask = attn.padding_mask(decoder_target_tokens, self._source(encoder_input_tokens))
         if encoder_segment_ids is not None and decoder_segment_ids is not None:
             self_mask &= attn.segment_mask(decoder_segment_ids, decoder_segment_ids)
             cross_mask &= attn.segment_mask(decoder_segment_ids, encoder_segment_ids)
@@ -351,11 +373,12 @@ class Transformer(nn.Module):
         Keys and values of cross-attention are computed here, once for all steps.
 
         Args:
-            encoded: BxLxD from `encode`.
+            encoded: from `encode`.
             encoder_input_tokens: int32 BxL, for the padding mask only.
             max_decode_length: M, the length of the self-attention cache.
         """
-        return self.decoder.init_cache(encoded, encoder_input_tokens > 0, max_decode_length)
+        mask_BxL = self._source(encoder_input_tokens) > 0
+        return self.decoder.init_cache(encoded, mask_BxL, max_decode_length)
 
     def decode_step(
         self, cache: DecodeCache, tokens: jax.Array, index: jax.Array | int

@@ -71,7 +71,7 @@ def _fill(
     slots_NxW = tf.gather(slots_PxW, which_N)
     filled_NxW = tf.gather(values_NxF, slots_NxW, axis=1, batch_dims=1)
     texts_NxW = tf.strings.join([tf.gather(literals_PxW, which_N), filled_NxW])
-    return tf.strings.reduce_join(texts_NxW, axis=1)
+    return tf.strings.reduce_join(texts_NxW, axis=1)  # pyright: ignore[reportReturnType]
 
 
 def _as_string(rows: Mapping[str, Any], field: str, rank: int) -> tf.Tensor:
@@ -116,7 +116,7 @@ def choose(seed: int, index: tf.Tensor, count: Any) -> tf.Tensor:
     input_signature=[
         tf.TensorSpec([], tf.int64),
         tf.TensorSpec([None], tf.int64),
-        tf.TensorSpec(None, tf.int64),
+        tf.TensorSpec(None, tf.int64),  # pyright: ignore[reportArgumentType]
     ],
     autograph=False,
 )

@@ -47,8 +47,8 @@ def _as_ragged(value_BxN: tf.Tensor) -> tf.RaggedTensor:
     With `RaggedTensor.from_tensor`, which does, tf.data mixes up what it holds and what it expects.
     """
     size_B, size_N = tf.unstack(tf.shape(value_BxN, tf.int64))
-    return tf.RaggedTensor.from_row_lengths(
-        tf.reshape(value_BxN, [-1]), tf.fill([size_B], size_N), validate=False
+    return tf.RaggedTensor.from_row_splits(  # pyright: ignore[reportAttributeAccessIssue]
+        tf.reshape(value_BxN, [-1]), tf.range(size_B + 1) * size_N, validate=False
     )
 
 

@@ -11,6 +11,7 @@ held-out composition does what a trained one does in another order (see `worlds`
     miniflan_unseen             compositions that no training task holds
     miniflan_held_out_phrasing  trained compositions in wordings never trained
     miniflan_held_out_cluster   a whole cluster never trained
+    miniflan_downstream         that cluster with training rows, to tune a finished model on
     miniflan_choice_eval        answer options in the prompt; miniflan_choice_rank scores them
     miniflan_worked_eval        worked steps, graded by the list after the last arrow
     miniflan_task_id_train      the ablation: a word that names the task instead of an instruction

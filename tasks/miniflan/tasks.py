@@ -18,6 +18,8 @@ from tasks.registration import ColumnSource, add_mixture, add_text_task
 # Seeds of the splits, far apart so that no run's seed gives another split's examples.
 _SPLIT_SEEDS = {"train": 0, "validation": 1_000_003, "test": 2_000_003}
 _EVAL_SPLITS = ("validation", "test")
+# Rows for tuning on the held-out cluster afterwards, as a share of the pool; in no mixture.
+_DOWNSTREAM_SHARE = 0.05
 
 Generate = Callable[..., list[Example]]
 
@@ -50,6 +52,7 @@ def register(settings: Settings) -> None:
     _eval_task(settings, "unseen", make, unseen)
     _eval_task(settings, "held_out_phrasing", make, seen, held_out_wording=True)
     _eval_task(settings, "held_out_cluster", make, world.held_out_cluster)
+    _train_task(settings, "downstream", make, world.held_out_cluster, _DOWNSTREAM_SHARE)
     add_mixture(
         "miniflan_eval",
         {

@@ -32,6 +32,8 @@ GOOD = {
         ("batch_size", True, "batch_size.*found True"),
         ("packing_window", 0, "packing_window"),
         ("snapshot_period", -1, "snapshot_period"),
+        ("max_examples", 0, "max_examples.*found 0"),
+        ("max_examples", 32, "in_memory = True"),
         ("split", "", "split"),
         ("seed", None, "seed is None.*RANDOM_SEED"),
         ("seed", -3, "found -3"),

@@ -179,6 +179,16 @@ def test_memory_stream_shows_every_row_once_an_epoch_in_a_new_order():
     assert sorted(orders[0]) == sorted(orders[1]) and orders[0] != orders[1]
 
 
+def test_the_first_rows_of_a_split_are_all_that_is_drawn():
+    cfg = make_config("live_text", in_memory=True, pack=False, batch_size=8, max_examples=4)
+    in_order = list(seqio_tokens("live_text", cfg.task_feature_lengths))  # As first met.
+    first_four = [inputs for inputs, _ in in_order[:4]]
+    for batch in take(TrainIterator(cfg), 3):
+        rows = [tuple(row[row > 0].tolist()) for row in batch["encoder_input_tokens"]]
+        assert collections.Counter(rows) == {row: 2 for row in first_four}
+    assert "max_examples" not in make_config("live_text").stream_fields()
+
+
 def test_stats_are_of_the_batches_and_json_able(produced):
     stream, batches = produced
     stats = json.loads(json.dumps(stream.stats()))

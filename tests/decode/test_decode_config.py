@@ -23,6 +23,7 @@ from flan_jax.decode.config import DecodeConfig
         ({"beam_size": True}, "beam_size is True", "whole number"),
         ({"length_penalty_type": "t5x"}, "length_penalty_type is 't5x'", "'google', 'hf'"),
         ({"early_stopping": 1}, "early_stopping is 1", "False, True, 'never'"),
+        ({"prepare_weights": "cpu"}, "prepare_weights is 'cpu'", "None, False, True"),
         ({"eos_id": -1}, "eos_id is -1", "at least 0"),
         ({"method": "beam", "beam_size": 2, "num_return": 3}, "num_return is 3", "1 to 2"),
     ],

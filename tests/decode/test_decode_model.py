@@ -1,5 +1,6 @@
 """Decoding and scoring with a tiny T5: against Hugging Face, and against plain full passes."""
 
+import dataclasses
 import functools
 
 import jax
@@ -9,6 +10,7 @@ import pytest
 
 from flan_jax import errors
 from flan_jax.decode import DecodeConfig, decode_batch, score_options
+from flan_jax.models import scan
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +68,14 @@ def test_greedy_and_beam_equal_hugging_face_now(tiny, golden):
 
 def test_scores_equal_those_of_a_full_pass(tiny, golden):
     model, params, tokens_BxL = tiny
-    config = DecodeConfig(method="sample", num_samples=3, max_decode_length=golden.T, top_k=5)
+    # Prepared weights sum in another order; how far from these they may be is tested below.
+    config = DecodeConfig(
+        method="sample",
+        num_samples=3,
+        max_decode_length=golden.T,
+        top_k=5,
+        prepare_weights=False,
+    )
     found = decode(tiny, config, key=jax.random.key(0))
     scored = jax.jit(score_options, static_argnums=0)(
         model, params, tokens_BxL, jnp.asarray(found.tokens_BxKxT)
@@ -91,6 +100,41 @@ def test_samples_do_not_depend_on_batch_padding_or_row_order(tiny, golden):
     np.testing.assert_array_equal(part.tokens_BxKxT[:4], whole.tokens_BxKxT[order])
     np.testing.assert_allclose(part.scores_BxK[:4], whole.scores_BxK[order], atol=2e-5)
     assert not part.tokens_BxKxT[4:].any() and not part.scores_BxK[4:].any()
+
+
+@pytest.mark.parametrize("scan_layers", [False, True])
+@pytest.mark.parametrize("method", ["greedy", "beam"])
+def test_prepared_weights_give_the_same_outputs(golden, scan_layers, method):
+    model, params = golden.make_model(scan_layers), golden.make_params()
+    if scan_layers:
+        params = scan.to_scanned(params)
+    base = DecodeConfig(method=method, max_decode_length=golden.T)
+    found = [
+        decode((model, params, golden.make_inputs()), dataclasses.replace(base, prepare_weights=p))
+        for p in (False, True)
+    ]
+    np.testing.assert_array_equal(found[0].tokens_BxKxT, found[1].tokens_BxKxT)
+    np.testing.assert_allclose(found[0].scores_BxK, found[1].scores_BxK, atol=2e-5)
+
+
+def test_steps_on_prepared_weights_have_no_stack_and_no_weight_on_the_right(golden):
+    """Unasked, too: else every step copies layers out of their stack, or weights into tiles."""
+    model, params = golden.make_model(scan_layers=True), scan.to_scanned(golden.make_params())
+    batch = {"encoder_input_tokens": golden.make_inputs()}
+    traced = jax.make_jaxpr(
+        lambda params: decode_batch(model, params, batch, None, DecodeConfig(max_decode_length=3))
+    )(params)
+    (loop,) = (e for e in traced.jaxpr.eqns if e.primitive.name == "while")
+    body = loop.params["body_jaxpr"].jaxpr
+    assert not any(e.primitive.name == "scan" for e in body.eqns)
+    products = [e for e in body.eqns if e.primitive.name == "dot_general"]
+    weights = [e for e in products if not e.params["dimension_numbers"][1][0]]
+    # Of each layer: four of self-attention, two of cross-attention, three of the MLP.
+    assert len(weights) == 2 * 9 + 1
+    for product in weights:
+        kernel_OxI, rows_NxI = (v.aval.shape for v in product.invars)
+        assert rows_NxI == (8, kernel_OxI[1])
+        assert product.params["dimension_numbers"] == (((1,), (1,)), ((), ()))
 
 
 def test_num_return_and_length_of_the_targets(tiny):

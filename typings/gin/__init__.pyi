@@ -9,6 +9,7 @@ REQUIRED: Any
 
 def configurable(
     *,
+    name_or_fn: str | None = None,
     module: str | None = None,
     allowlist: Sequence[str] | None = None,
     denylist: Sequence[str] | None = None,
