@@ -81,7 +81,7 @@ def _as_string(rows: Mapping[str, Any], field: str, rank: int) -> tf.Tensor:
         )
     value = rows[field]
     value = value if isinstance(value, tf.RaggedTensor) else tf.convert_to_tensor(value)
-    if value.shape.rank != rank:
+    if isinstance(value, tf.RaggedTensor) or value.shape.rank != rank:
         raise ConfigError(
             f"Field {field!r} has shape {value.shape[rank:]} in each row; a template takes one "
             "text or whole number per row. Join it in an earlier step."
