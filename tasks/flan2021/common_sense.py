@@ -120,6 +120,7 @@ DATASETS = (
         tfds="super_glue/copa:1.0.2",
         splits={"train": "train[:-50]", "validation": "train[-50:]", "test": "validation"},
         fields=("premise", "question", "glm_premise", "answer"),
+        plain_fields=("premise", "question"),
         process=copa,
         row_options=True,
         wordings=WORDINGS["copa"],

@@ -180,6 +180,7 @@ DATASETS: tuple[Dataset, ...] = (
         tfds="glue/stsb:2.0.0",
         splits={"train": "train[:-100]", "validation": "train[-100:]", "test": "validation"},
         fields=("sentence1", "sentence2", "answer_str", "answer"),
+        plain_fields=("sentence1", "sentence2"),
         process=stsb,
         wordings=WORDINGS["stsb"],
         metric_fns=(metrics.correlation,),

@@ -385,6 +385,7 @@ DATASETS: tuple[Dataset, ...] = (
         tfds="opinion_abstracts/rotten_tomatoes:1.0.0",
         splits=_OPINION_SPLITS,
         fields=("critic_consensus", "movie", "first_review", "numbered_reviews"),
+        plain_fields=("movie", "numbered_reviews"),
         process=rotten_tomatoes,
         wordings=WORDINGS["opinion_abstracts_rotten_tomatoes"],
         citation="wang2016neural",

@@ -172,6 +172,19 @@ def render_all(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_prompts_without_an_instruction_hold_each_input_once_and_no_answer(name):
+    dataset = datasets.DATASETS[name]
+    (template,) = build.variant_templates(dataset, Variant(prompt="no_template"))
+    shown = template.input_pattern.fields
+    assert shown and not {field for field in shown if field.startswith("answer")}
+    for row in rows_module(name).PROCESSED[name]:
+        values = [row[field] for field in shown]
+        assert len(set(values)) == len(values)
+        target = template.target_pattern.render(row)
+        assert target not in template.input_pattern.render(row).split("\n")
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_golden_renderings(name):
     """`python tests/golden/make_flan2021_golden.py` writes the files again."""
     assert render_all(name) == (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
