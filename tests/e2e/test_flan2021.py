@@ -7,7 +7,8 @@ import subprocess
 import sys
 
 import pytest
-from flan2021_files import write_folders
+
+from .flan2021_files import write_folders
 
 pytestmark = pytest.mark.slow
 
