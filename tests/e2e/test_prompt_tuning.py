@@ -24,6 +24,8 @@ WORDS = testing.TOY_WORDS[2:]
 NEXT = dict(zip(WORDS, (*WORDS[1:], WORDS[0]), strict=True))
 STEPS = 40
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def tasks():
