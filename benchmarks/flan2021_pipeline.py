@@ -14,14 +14,14 @@ tasks mixed and packed by seqio. Each side runs in a process of its own, in turn
 import argparse
 import itertools
 import json
-import os
 import pathlib
 import re
-import subprocess
 import sys
 import tempfile
 import time
 from typing import Any
+
+from benchmarks import processes
 
 LENGTHS = {"inputs": 1024, "targets": 256}
 PARTS = ("pipeline", "templates_only", "start")
@@ -126,25 +126,18 @@ def measure_start(side: str, rows: int = 2000) -> dict[str, float]:
 
     from flan_jax.data.live import TrainIterator
     from tasks.flan2021 import build, sources
-    from tasks.registration import ColumnSource
 
     folder = pathlib.Path(__file__).resolve().parents[1] / "tests" / "tasks" / "flan2021"
     sys.path.insert(0, str(folder))
     modules = [importlib.import_module(f"rows.{path.stem}") for path in folder.glob("rows/*.py")]
     raw = {name: found for module in modules for name, found in module.ROWS.items()}
 
-    class RepeatedRows(ColumnSource):
+    def repeated(dataset: Any, *_: Any) -> Any:
         """The rows of the tests, over and over."""
+        columns = sources.to_columns((raw[dataset.name] * rows)[:rows], dataset.name)
+        return sources.NestedSource(dataset.name, lambda split: columns, list(dataset.splits))
 
-        def __init__(self, dataset: Any):
-            repeated = (raw[dataset.name] * rows)[:rows]
-            columns = sources.to_columns(repeated, dataset.name)
-            super().__init__(dataset.name, lambda split: columns, list(dataset.splits))
-
-        def get_batches(self, *args: Any, **kwargs: Any) -> Any:
-            return super().get_batches(*args, **kwargs).map(sources.unflatten)
-
-    build.sources.make_source = lambda dataset, *_: RepeatedRows(dataset)
+    build.sources.make_source = repeated
     from tasks.flan2021 import registry
 
     registry.register()
@@ -243,18 +236,6 @@ def _measure(side: str, part: str, examples: int) -> dict[str, float]:
         return measure(side, examples)
 
 
-def _in_process(side: str, part: str, examples: int) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.flan2021_pipeline", "--side", side]
-    env = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(
-        [*command, "--part", part, "--examples", str(examples)],
-        env=env, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        raise RuntimeError(f"{side} {part} failed:\n{done.stderr[-2000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def main() -> None:
     """Prints the figures of both sides and their ratios as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -269,16 +250,16 @@ def main() -> None:
     found: dict[str, Any] = {}
     for part in PARTS:
         rounds = [
-            {side: _in_process(side, part, args.examples) for side in SIDES}
-            for _ in range(args.rounds)
-        ]
-        medians = {
-            side: {
-                figure: sorted(one[side][figure] for one in rounds)[args.rounds // 2]
-                for figure in rounds[0][side]
+            {
+                side: processes.measure(
+                    "benchmarks.flan2021_pipeline",
+                    side=side, part=part, examples=args.examples,
+                )
+                for side in SIDES
             }
-            for side in SIDES
-        }
+            for _ in range(args.rounds)
+        ]  # fmt: skip
+        medians = {side: processes.medians([one[side] for one in rounds]) for side in SIDES}
         figure = "first_row_s" if part == "start" else "examples_per_s"
         ratio = medians["ours"][figure] / medians["baseline"][figure]
         found[part] = {**medians, f"{figure}_ours_over_baseline": ratio}

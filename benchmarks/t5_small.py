@@ -12,9 +12,9 @@ import argparse
 import json
 import os
 import platform
-import subprocess
-import sys
 from typing import Any
+
+from benchmarks import processes
 
 # T5X's field names; the same dictionary configures both sides.
 SIZES = {
@@ -86,21 +86,6 @@ def _measure(side: str, dtype: str, runs: int) -> dict[str, float]:
     return t5x_baseline.measure(os.environ["FLAN_JAX_BENCH_T5X"], dtype, SIZES, runs)
 
 
-def _in_process(side: str, dtype: str, runs: int) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.t5_small", "--side", side, "--dtype", dtype]
-    env = {**os.environ, "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(
-        [*command, "--runs", str(runs)], env=env, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise RuntimeError(f"{side} {dtype} failed:\n{done.stderr[-2000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def _medians(rounds: list[dict[str, float]]) -> dict[str, float]:
-    return {name: sorted(each[name] for each in rounds)[len(rounds) // 2] for name in FIGURES}
-
-
 def main() -> None:
     """Runs the comparison, or with --side one measurement of it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -126,8 +111,11 @@ def main() -> None:
         rounds: dict[str, list[dict[str, float]]] = {side: [] for side in sides}
         for _ in range(args.rounds):
             for side in sides:
-                rounds[side].append(_in_process(side, dtype, args.runs))
-        result[dtype] = {side: _medians(found) for side, found in rounds.items()}
+                found = processes.measure(
+                    "benchmarks.t5_small", side=side, dtype=dtype, runs=args.runs
+                )
+                rounds[side].append(found)
+        result[dtype] = {side: processes.medians(each) for side, each in rounds.items()}
         if "t5x" in sides:
             result[dtype]["ours_over_t5x"] = {
                 name: round(result[dtype]["ours"][name] / result[dtype]["t5x"][name], 3)

@@ -10,54 +10,48 @@ from typing import Any
 import seqio
 
 
-class LazyTask(seqio.Task):
-    """A Task whose constructor arguments are made at first use.
+class _Lazy:
+    """Finishes a construction when something is asked for that it would have set.
 
     Args:
-      name: the task's name.
-      arguments: returns the other arguments of `seqio.Task`; called once.
+      name: the object's name.
+      arguments: returns the other arguments of seqio's class; called once.
     """
+
+    seqio_class: type
 
     def __init__(self, name: str, arguments: Callable[[], Mapping[str, Any]]):
         self._name = name
-        self._arguments = arguments
+        self._arguments: Callable[[], Mapping[str, Any]] | None = arguments
 
     def __getattr__(self, attribute: str) -> Any:
-        """Finishes the construction when an attribute is asked for that it would have set."""
-        return _finish(self, seqio.Task, attribute)
+        """Python calls this only for what is not there."""
+        # Once the construction is done, that is a wrong name; and copy and pickle probe for dunder
+        # names on half-made objects.
+        arguments = self.__dict__.get("_arguments")
+        if arguments is None or attribute.startswith("__"):
+            kind = type(self).__name__
+            raise AttributeError(f"{kind!r} object has no attribute {attribute!r}")
+        made = arguments()
+        self._arguments = None
+        try:
+            self.seqio_class.__init__(self, self._name, **made)  # pyright: ignore[reportCallIssue]
+        except BaseException:
+            self._arguments = arguments
+            raise
+        return getattr(self, attribute)
 
 
-class LazyMixture(seqio.Mixture):
-    """A Mixture whose constructor arguments are made at first use.
+class LazyTask(_Lazy, seqio.Task):
+    """A Task whose constructor arguments are made at first use."""
 
-    Args:
-      name: the mixture's name.
-      arguments: returns the other arguments of `seqio.Mixture`; called once.
-    """
-
-    def __init__(self, name: str, arguments: Callable[[], Mapping[str, Any]]):
-        self._name = name
-        self._arguments = arguments
-
-    def __getattr__(self, attribute: str) -> Any:
-        """Finishes the construction when an attribute is asked for that it would have set."""
-        return _finish(self, seqio.Mixture, attribute)
+    seqio_class = seqio.Task
 
 
-def _finish(provider: Any, base: type, attribute: str) -> Any:
-    # Python calls __getattr__ only for what is not there. Once the construction is done, that is a
-    # wrong name; and copy and pickle probe for dunder names on half-made objects.
-    arguments = provider.__dict__.get("_arguments")
-    if arguments is None or attribute.startswith("__"):
-        raise AttributeError(f"{type(provider).__name__!r} object has no attribute {attribute!r}")
-    made = arguments()
-    provider._arguments = None
-    try:
-        base.__init__(provider, provider._name, **made)  # pyright: ignore[reportCallIssue]
-    except BaseException:
-        provider._arguments = arguments
-        raise
-    return getattr(provider, attribute)
+class LazyMixture(_Lazy, seqio.Mixture):
+    """A Mixture whose constructor arguments are made at first use."""
+
+    seqio_class = seqio.Mixture
 
 
 def add_task(name: str, arguments: Callable[[], Mapping[str, Any]]) -> None:

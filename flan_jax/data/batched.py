@@ -12,12 +12,10 @@ from typing import Any
 import seqio
 import tensorflow as tf
 
-from flan_jax.data.config import REQUIRED_FEATURES, DatasetConfig, derive_seed
+from flan_jax.data import tokens
+from flan_jax.data.config import REQUIRED_FEATURES, DatasetConfig
 from flan_jax.data.packing import CUT_EOS, TRUNCATED_INPUTS, TRUNCATED_TARGETS
 from flan_jax.prompts.row_step import RowStep
-
-# Raw rows of a source without row numbers that are held to be shuffled, as seqio holds tokens.
-_SHUFFLE_BUFFER = 1000
 
 
 def is_batched(task: seqio.Task, cfg: DatasetConfig) -> bool:
@@ -38,16 +36,15 @@ def raw_batches(
       shuffle: whether to mix the rows anew in every epoch.
       num_epochs: None repeats for ever.
     """
-    seed = derive_seed(cfg.seed or 0, task.name)
-    tf.random.set_seed(seed)
+    seed = tokens.seed_task(task, cfg)
     source: Any = task.source
     if hasattr(source, "get_batches"):
         # Sources over columns shuffle row numbers, all of them.
         return source.get_batches(cfg.split, size, shuffle=shuffle, seed=seed, epochs=num_epochs)
     rows = source.get_dataset(split=cfg.split, shuffle=shuffle, seed=seed).repeat(num_epochs)
     if shuffle:
-        known = task.num_input_examples(cfg.split)
-        rows = rows.shuffle(int(min(_SHUFFLE_BUFFER, known or _SHUFFLE_BUFFER)), seed=seed)
+        # Raw rows take the place of the tokens that seqio holds.
+        rows = rows.shuffle(tokens.shuffle_buffer(task, cfg.split), seed=seed)
     return rows.ragged_batch(size)
 
 
@@ -101,9 +98,9 @@ def _trim(
     kept: dict[str, Any] = {}
     flags_B = tf.zeros(batch["targets"].nrows(), tf.int32)
     for name, flag in zip(REQUIRED_FEATURES, (TRUNCATED_INPUTS, TRUNCATED_TARGETS), strict=True):
-        tokens = batch[name]
-        kept[name] = tf.cast(tokens[:, : lengths[name]], tf.int32)
-        was_cut_B = tokens.row_lengths() > lengths[name]
+        ids = batch[name]
+        kept[name] = tf.cast(ids[:, : lengths[name]], tf.int32)
+        was_cut_B = ids.row_lengths() > lengths[name]
         flags_B += flag * tf.cast(was_cut_B, tf.int32)
         if name == "targets" and features[name].add_eos:
             last_B = kept[name][:, -1:].to_tensor(-1, shape=[None, 1])[:, 0]

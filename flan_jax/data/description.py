@@ -23,8 +23,6 @@ class Description:
       splits: split of the task -> split or slice of the source, e.g. 'train[:30000]'.
       facts: label -> text, for people: licence, citation, cluster, ...
       siblings: most solved examples in the prompt -> the task that is the same but for them.
-      text_fields: features that hold a row's own texts, without the instruction. Not needed for
-        tasks with templates, whose fields they are.
       text_fields: features of the source that hold a row's own texts, less the instruction. Not
         needed for tasks with templates, whose fields they are.
       sealed: of an evaluation mixture: nothing trained may read a data set of its tasks.
@@ -35,7 +33,6 @@ class Description:
     splits: Mapping[str, str] = dataclasses.field(default_factory=dict)
     facts: Mapping[str, str] = dataclasses.field(default_factory=dict)
     siblings: Mapping[int, str] = dataclasses.field(default_factory=dict)
-    text_fields: tuple[str, ...] = ()
     text_fields: tuple[str, ...] = ()
     sealed: bool = False
 

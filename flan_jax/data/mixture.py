@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import importlib
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -175,16 +176,23 @@ def _rates_of(mixture: Any) -> list[tuple[Any, float]]:
         try:
             members.append((task, computed_rate(mixture, task)))
         except FlanJaxError as error:
-            failed.append(f"  {task.name}: {error}")
+            failed.append((task.name, error))
             cause = error
     if not failed:
         return members
-    more = len(failed) - _NAMED_FAILURES
-    lines = failed[:_NAMED_FAILURES] + ([f"  and {more} more"] if more > 0 else [])
     raise DataError(
         f"{len(failed)} of the {len(mixture.tasks)} tasks of mixture {mixture.name!r} have no "
-        "rate, and leaving them out would change every other task's share:\n" + "\n".join(lines)
+        "rate, and leaving them out would change every other task's share:\n"
+        + list_failures(failed)
     ) from cause
+
+
+def list_failures(failed: Sequence[tuple[str, Exception | None]]) -> str:
+    """Returns a line for each of the first tasks that failed, and the number of the others."""
+    lines = [f"  {name}: {error}" for name, error in failed[:_NAMED_FAILURES]]
+    if len(failed) > _NAMED_FAILURES:
+        lines.append(f"  and {len(failed) - _NAMED_FAILURES} more")
+    return "\n".join(lines)
 
 
 def computed_rate(mixture: Any, task: Any) -> float:

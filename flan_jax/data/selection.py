@@ -12,8 +12,6 @@ from flan_jax.data import description, mixture
 from flan_jax.data.config import DatasetConfig
 from flan_jax.errors import DataError, FlanJaxError, NotFoundError, suggest
 
-_NAMED_FAILURES = 20
-
 Kind = Literal["task", "mixture", "pattern"]
 
 
@@ -82,12 +80,9 @@ def select(cfg: DatasetConfig) -> Selection:
 def _nothing_left(cfg: DatasetConfig, members: tuple[Member, ...]) -> FlanJaxError:
     if len(members) == 1:
         return members[0].error or DataError(f"{members[0].name} cannot be read.")
-    lines = [f"  {member.name}: {member.error}" for member in members[:_NAMED_FAILURES]]
-    if len(members) > _NAMED_FAILURES:
-        lines.append(f"  and {len(members) - _NAMED_FAILURES} more")
     return DataError(
         f"None of the {len(members)} tasks of {cfg.mixture_or_task_name!r} can be read:\n"
-        + "\n".join(lines)
+        + mixture.list_failures([(member.name, member.error) for member in members])
     )
 
 

@@ -95,6 +95,26 @@ def data_options() -> tf.data.Options:
     return options
 
 
+def seed_task(task: seqio.Task, cfg: DatasetConfig) -> int:
+    """Returns the seed of a task's pipeline, and makes it TensorFlow's.
+
+    Operations that draw without a seed of their own take it from there.
+    """
+    seed = derive_seed(cfg.seed or 0, task.name)
+    tf.random.set_seed(seed)
+    return seed
+
+
+def shuffle_buffer(task: seqio.Task, split: str) -> int | None:
+    """Returns how many rows of a split are held to be shuffled; None if the task allows none.
+
+    The rows are repeated before they are shuffled, so a buffer larger than the split would be
+    filled, at the cost of start-up time, with copies of the same rows.
+    """
+    rows, buffer = task.num_input_examples(split), task.shuffle_buffer_size
+    return min(buffer, rows) if buffer is not None and rows else buffer
+
+
 def open_task(
     task: seqio.Task, cfg: DatasetConfig, *, shuffle: bool, num_epochs: int | None
 ) -> tf.data.Dataset:
@@ -102,21 +122,13 @@ def open_task(
 
     The seed depends on the configuration's and the task's name.
     """
-    seed = derive_seed(cfg.seed or 0, task.name)
-    rows = task.num_input_examples(cfg.split)
-    buffer = task.shuffle_buffer_size
-    # The task repeats its rows before it shuffles, so a buffer larger than the split would be
-    # filled, at the cost of start-up time, with copies of the same rows.
-    if buffer is not None and rows:
-        buffer = min(buffer, rows)
-    # Operations that draw without a seed of their own take it from here.
-    tf.random.set_seed(seed)
+    seed = seed_task(task, cfg)
     return task.get_dataset(
         sequence_length=dict(cfg.task_feature_lengths),
         split=cfg.split,
         use_cached=cfg.use_cached,
         shuffle=shuffle,
-        shuffle_buffer_size=buffer,
+        shuffle_buffer_size=shuffle_buffer(task, cfg.split),
         seed=seed,
         num_epochs=num_epochs,
         trim_output_features=False,

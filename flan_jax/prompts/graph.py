@@ -14,8 +14,10 @@ from flan_jax.prompts.template import Pattern
 
 AUTOTUNE = tf.data.AUTOTUNE
 
+Render = Callable[[Mapping[str, Any], Any], tf.Tensor]
 
-def compile_patterns(patterns: Sequence[Pattern]) -> Callable[[Mapping[str, Any], Any], tf.Tensor]:
+
+def compile_patterns(patterns: Sequence[Pattern]) -> Render:
     """Compiles patterns into `render(rows, which) -> string tensor`.
 
     The patterns become two tables padded with empty text, so the graph has the same few operations
@@ -51,6 +53,14 @@ def compile_patterns(patterns: Sequence[Pattern]) -> Callable[[Mapping[str, Any]
         return tf.reshape(_fill(literals, slots, values_NxF, which_N), tf.shape(which))
 
     return render
+
+
+def compile_templates(templates: Sequence[Any]) -> tuple[Render, Render]:
+    """Returns the functions that render the inputs and the targets of templates."""
+    return (
+        compile_patterns([template.input_pattern for template in templates]),
+        compile_patterns([template.target_pattern for template in templates]),
+    )
 
 
 # Traced once for all patterns: an operation takes far longer to start than to run, and far longer

@@ -28,14 +28,9 @@ class RowStep:
     """
 
     def __init__(self, on_batch: Callable[..., Batch], *, reads_texts: bool = False):
-        self._on_batch = on_batch
+        self.on_batch = on_batch
         self.reads_texts = reads_texts
         self._accepted = set(inspect.signature(on_batch).parameters)
-
-    @property
-    def on_batch(self) -> Callable[..., Batch]:
-        """The function."""
-        return self._on_batch
 
     def bind(self, output_features: Any, sequence_length: Any) -> Callable[[Batch], Batch]:
         """Returns the function of a batch alone.
@@ -46,7 +41,7 @@ class RowStep:
         """
         offered = {"output_features": output_features, "sequence_length": sequence_length}
         given = {name: value for name, value in offered.items() if name in self._accepted}
-        return lambda batch: self._on_batch(batch, **given)
+        return lambda batch: self.on_batch(batch, **given)
 
     def __call__(self, dataset, output_features=None, sequence_length=None):
         """What seqio calls: a dataset of rows in, one of rows out, in the same order."""

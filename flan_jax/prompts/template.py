@@ -5,6 +5,7 @@ literal braces. The same pattern renders in Python and inside a TensorFlow graph
 """
 
 import dataclasses
+import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -168,14 +169,19 @@ class Template:
         'targets': '2'}, all scalar strings. Other features pass through.
         """
 
+        @functools.cache
+        def compiled():
+            from flan_jax.prompts import graph
+
+            return graph.compile_templates([self])
+
         def render(rows):
             import tensorflow as tf
 
             from flan_jax.prompts import graph
 
             which_B = tf.zeros(graph.num_rows(rows), tf.int64)
-            inputs = graph.compile_patterns([self.input_pattern])
-            targets = graph.compile_patterns([self.target_pattern])
+            inputs, targets = compiled()
             return {**rows, "inputs": inputs(rows, which_B), "targets": targets(rows, which_B)}
 
         return with_templates(RowStep(render), [self])

@@ -129,10 +129,7 @@ class TemplateSet:
         """The functions that render inputs and targets; see `graph.compile_patterns`."""
         from flan_jax.prompts import graph
 
-        return (
-            graph.compile_patterns([t.input_pattern for t in self.templates]),
-            graph.compile_patterns([t.target_pattern for t in self.templates]),
-        )
+        return graph.compile_templates(self.templates)
 
     def _render_rows(self, rows: Mapping[str, Any], index_B: Any) -> dict[str, Any]:
         import tensorflow as tf

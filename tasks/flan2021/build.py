@@ -127,7 +127,7 @@ class Builder:
             variant.task_name(dataset.name),
             variant_templates(dataset, variant),
             fields=shown,
-            target_fields=Template("", dataset.target).target_pattern.fields,
+            target_fields=dataset.target_fields,
             choice=self.settings.template_choice,
             seed=self.settings.seed,
         )
@@ -165,7 +165,7 @@ def without_options(template: Template) -> Template:
 
 def _plain_template(dataset: Dataset, variant: Variant) -> Template:
     """The ablations of appendix B.2: the fields alone, or behind the names of task and data set."""
-    answer = Template("", dataset.target).target_pattern.fields
+    answer = dataset.target_fields
     fields = dataset.plain_fields or tuple(f for f in dataset.fields if f not in answer)
     text = "\n".join("{" + field + "}" for field in fields)
     if variant.prompt == "dataset_name":

@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
-from flan_jax.prompts import Template
+from flan_jax.prompts import Template, parse_pattern
 
 Row = Mapping[str, Any]
 Format = Literal["jsonl", "json", "csv", "tsv", "lines"]
@@ -108,15 +108,19 @@ class Dataset:
         """The target pattern of the data set's own task."""
         return next(iter(self.wordings))
 
+    @property
+    def target_fields(self) -> tuple[str, ...]:
+        """The fields that are the answer of the data set's own task."""
+        return parse_pattern(self.target).fields
+
     def templates(self) -> tuple[Template, ...]:
         """The templates, those of the data set's own task first.
 
         Named `<name>_<i>`. A template that turns the task round says so in `inverts`.
         """
-        answer_fields = Template(inputs="", targets=self.target).target_pattern.fields
         templates = []
         for target, inputs in self.wordings.items():
-            inverts = () if target == self.target else answer_fields
+            inverts = () if target == self.target else self.target_fields
             templates += [
                 Template(pattern, target, f"{self.name}_{len(templates) + i}", inverts)
                 for i, pattern in enumerate(inputs)

@@ -126,7 +126,7 @@ def cluster_table(results: Results, dev_results: Results | None = None) -> dict[
     ]  # fmt: skip
     summary = summarise(results, dev_results)
     rows = []
-    for cluster in [*clusters.CLUSTERS]:
+    for cluster in clusters.CLUSTERS:
         members = [one for one in summary if clusters.cluster_of(one.dataset) == cluster]
         rows += [_row(one) for one in members]
         for setting in dict.fromkeys(one.setting for one in members):

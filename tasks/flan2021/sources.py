@@ -63,7 +63,15 @@ class PreparedSource(seqio.TfdsDataSource):
             ) from error
 
 
-class FilesSource(ColumnSource):
+class NestedSource(ColumnSource):
+    """A `ColumnSource` over `to_columns`, whose rows come out with their nesting."""
+
+    def get_batches(self, *args: Any, **kwargs: Any) -> tf.data.Dataset:
+        """Returns the rows, many at a time."""
+        return super().get_batches(*args, **kwargs).map(unflatten)
+
+
+class FilesSource(NestedSource):
     """The rows of a data set's own files, in memory, with the features of the TFDS builder.
 
     Splits whose file is not there are not among `splits`.
@@ -113,10 +121,6 @@ class FilesSource(ColumnSource):
     def _load(self, split: str) -> Mapping[str, Any]:
         name, start, stop = self._slices[split]
         return to_columns(self._read(name)[start:stop], f"{self.name}, split {split!r}")
-
-    def get_batches(self, *args: Any, **kwargs: Any) -> tf.data.Dataset:
-        """Returns the rows, many at a time, with the builder's nesting."""
-        return super().get_batches(*args, **kwargs).map(unflatten)
 
 
 def read_records(path: pathlib.Path, files: Files) -> Iterator[Any]:

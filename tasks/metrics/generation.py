@@ -6,7 +6,7 @@ import re
 import statistics
 from collections.abc import Sequence
 
-from tasks.metrics.rows import mean_percent, paired, references
+from tasks.metrics.rows import mean_percent, paired, references, rouge_scorer
 
 _ROUGE_TYPES = ("rouge1", "rouge2", "rougeLsum")
 
@@ -18,7 +18,7 @@ def rouge(targets: Sequence[str | Sequence[str]], predictions: Sequence[str]) ->
     that is best for it. Sentences, which rougeLsum compares one by one, are lines; a full stop
     between blanks ends one too.
     """
-    scorer = _rouge_scorer()
+    scorer = rouge_scorer(_ROUGE_TYPES)
     best: dict[str, list[float]] = {kind: [] for kind in _ROUGE_TYPES}
     for target, prediction in zip(*paired(targets, predictions), strict=True):
         lines = [_sentences_on_lines(text) for text in references(target)]
@@ -89,11 +89,3 @@ def _words(text: str, lower: bool) -> list[str]:
 
 def _sentences_on_lines(text: str) -> str:
     return text.replace(" . ", " .\n")
-
-
-@functools.cache
-def _rouge_scorer():
-    # Imported here: rouge-score pulls in nltk, which a training run never needs.
-    from rouge_score import rouge_scorer
-
-    return rouge_scorer.RougeScorer(_ROUGE_TYPES)

@@ -1,5 +1,6 @@
-"""What metrics have in common: rows in pairs, references of a row, means, F1 and ranks."""
+"""What metrics have in common: rows in pairs, references of a row, means, F1, ranks, ROUGE."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -66,3 +67,12 @@ def average_ranks(values: np.ndarray) -> np.ndarray:
     _, group, counts = np.unique(values, return_inverse=True, return_counts=True)
     last_rank = np.cumsum(counts)
     return (last_rank - (counts - 1) / 2.0)[group]
+
+
+@functools.cache
+def rouge_scorer(kinds: tuple[str, ...], use_stemmer: bool = False) -> Any:
+    """Returns google rouge-score's scorer of these kinds, such as 'rougeL'."""
+    # Imported here: rouge-score pulls in nltk, which a training run never needs.
+    from rouge_score import rouge_scorer as library
+
+    return library.RougeScorer(kinds, use_stemmer=use_stemmer)

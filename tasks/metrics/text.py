@@ -1,10 +1,9 @@
 """Exact match of answers, failures to find one, and ROUGE-L as Tk-Instruct measures it."""
 
-import functools
 import string
 from collections.abc import Sequence
 
-from tasks.metrics.rows import paired
+from tasks.metrics.rows import mean_percent, paired, rouge_scorer
 
 _DELETE_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -42,7 +41,7 @@ def exact_match_any(
         float(any(normalise(prediction) == normalise(reference) for reference in references))
         for references, prediction in zip(*paired(targets, predictions), strict=True)
     ]
-    return {"exact_match": _mean_percent(hits)}
+    return {"exact_match": round(mean_percent(hits), 4)}
 
 
 def rouge_l(targets: Sequence[Sequence[str]], predictions: Sequence[str]) -> dict[str, float]:
@@ -51,21 +50,9 @@ def rouge_l(targets: Sequence[Sequence[str]], predictions: Sequence[str]) -> dic
     google rouge-score with the Porter stemmer; the mean is over rows and rounded to 4 decimals, as
     in Tk-Instruct. Meant for English: rouge-score drops other scripts.
     """
-    scorer = _rouge_scorer()
+    scorer = rouge_scorer(("rougeL",), use_stemmer=True)
     scores = [
         max(scorer.score(reference, prediction)["rougeL"].fmeasure for reference in references)
         for references, prediction in zip(*paired(targets, predictions), strict=True)
     ]
-    return {"rouge_l": _mean_percent(scores)}
-
-
-@functools.cache
-def _rouge_scorer():
-    # Imported here: rouge-score pulls in nltk, which a training run never needs.
-    from rouge_score import rouge_scorer
-
-    return rouge_scorer.RougeScorer(["rougeL"], use_stemmer=True)
-
-
-def _mean_percent(scores: Sequence[float]) -> float:
-    return round(100.0 * sum(scores) / len(scores), 4)
+    return {"rouge_l": round(mean_percent(scores), 4)}
