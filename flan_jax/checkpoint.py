@@ -27,6 +27,7 @@ from flan_jax.checkpoint_files import check_writable as check_writable
 from flan_jax.checkpoint_params import Base, base_in, find_checkpoint
 from flan_jax.checkpoint_params import restore_params as restore_params
 from flan_jax.errors import CheckpointError, ConfigError, NotFoundError, suggest
+from flan_jax.interop import carry
 from flan_jax.sharding import path_name
 
 _ITEMS = ("params", "train", "meta")
@@ -81,21 +82,29 @@ class SaveCheckpointConfig:
 class RestoreCheckpointConfig:
     """Which checkpoint a run starts from.
 
+    What lies at `path` is told by its files: a checkpoint of ours, of T5X (either format), or a
+    Hugging Face directory. Only parameters are taken; each one that is not simply read gets a line.
+
     Attributes:
-      path: a MODEL_DIR or one of its `checkpoint_<step>` directories; None to start afresh.
+      path: a MODEL_DIR of ours or T5X's, one of its `checkpoint_<step>` directories, or a Hugging
+        Face directory; None to start afresh.
       mode: 'latest' takes the newest whole checkpoint in `path`; 'specific' takes `path` itself.
       strict: whether the checkpoint must have exactly the model's parameters. If not, parameters
         it lacks keep their initial values and those it has besides are left; shapes must agree.
       base_path: where the base of a checkpoint that holds only trained parameters lies now, if it
         was moved: its directory or the one that is in.
+      grow_vocabulary: what new tokens start from where the model has more than the checkpoint:
+        'mean' of all tokens or 'init', their initial values. None refuses.
     """
 
     path: str | None = None
     mode: str = "latest"
     strict: bool = True
     base_path: str | None = None
+    grow_vocabulary: str | None = None
 
     def __post_init__(self):
+        carry.check_growth(self.grow_vocabulary)
         modes = ("latest", "specific")
         if self.mode not in modes:
             raise NotFoundError(
@@ -272,6 +281,12 @@ class Checkpointer:
         """
         self.wait()
         directory = self._find(step)
+        if not (directory / "train").exists():
+            raise CheckpointError(
+                f"{directory} holds parameters alone, as flan-jax import writes them: a place to "
+                "start from, not a run to go on with. Name another MODEL_DIR, and this one as "
+                f"INITIAL_CHECKPOINT_PATH: --gin.INITIAL_CHECKPOINT_PATH=\"'{self.model_dir}'\""
+            )
         wanted = dict(zip(("params", "train"), stored.split(abstract_state), strict=True))
         differences = []
         for item, arrays in wanted.items():

@@ -10,11 +10,13 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import jax
+import orbax.checkpoint as ocp
 from etils import epath
 
 from flan_jax import checkpoint_arrays as stored
 from flan_jax import checkpoint_files as files
-from flan_jax.errors import CheckpointError
+from flan_jax.errors import CheckpointError, ConfigError
+from flan_jax.interop import carry, detect, opened
 from flan_jax.sharding import path_name
 
 Say = Callable[[str], None]
@@ -25,7 +27,7 @@ class Base:
     """The checkpoint that frozen parameters come from.
 
     Attributes:
-      path: its `checkpoint_<step>` directory.
+      path: its `checkpoint_<step>` directory, or that of another library's checkpoint.
       fingerprint: see `checkpoint_files.fingerprint`.
     """
 
@@ -34,14 +36,26 @@ class Base:
 
 
 def find_checkpoint(path: epath.PathLike, step: int | None = None, say: Say = print) -> epath.Path:
-    """As `checkpoint_files.find_checkpoint`, with the same answer on all processes."""
-    return epath.Path(files.agree(lambda: str(files.find_checkpoint(path, step, say))))
+    """As `checkpoint_files.find_checkpoint`, with the same answer on all processes.
+
+    Another library's checkpoint passes as well where no step is asked for.
+    """
+
+    def find() -> str:
+        found = detect.detect(path) if step is None else None
+        if found is not None and found.kind != detect.OURS:
+            return str(found.directory)
+        return str(files.find_checkpoint(path, step, say))
+
+    return epath.Path(files.agree(find))
 
 
 def make_base(directory: epath.Path) -> Base:
     """Returns the reference to a whole checkpoint, for checkpoints that stand on it."""
 
     def fingerprint() -> str:
+        if detect.foreign(directory) is not None:
+            return files.fingerprint_of_files(directory)
         below = read_base(directory)
         return files.fingerprint(directory, "params", below.fingerprint if below else "")
 
@@ -50,7 +64,14 @@ def make_base(directory: epath.Path) -> Base:
 
 def read_base(directory: epath.Path) -> Base | None:
     """Returns what a checkpoint stands on; None if it holds all parameters itself."""
+    if detect.foreign(directory) is not None:
+        return None
     return base_in(stored.read_meta(directory))
+
+
+def read_extra(directory: epath.Path) -> dict[str, Any]:
+    """Returns the JSON object saved with a checkpoint; `{}` for another library's."""
+    return {} if detect.foreign(directory) is not None else stored.read_meta(directory)["extra"]
 
 
 def base_in(meta: Mapping[str, Any]) -> Base | None:
@@ -103,12 +124,15 @@ def restore_params(
     initial: Any = None,
     optional: Collection[str] = (),
     base_path: epath.PathLike | None = None,
+    grow_vocabulary: str | None = None,
+    config: Any = None,
     say: Say = print,
 ) -> Any:
     """Restores only the parameters: for evaluation, inference and fine-tuning.
 
     Args:
-      path: a MODEL_DIR or a `checkpoint_<step>` directory.
+      path: a MODEL_DIR or a `checkpoint_<step>` directory, of ours or of T5X, or a Hugging Face
+        directory.
       abstract_params: nested dict with `ShapeDtypeStruct` leaves. Values are cast if the dtype
         differs from the checkpoint's.
       shardings: the same structure with a sharding per array, or one sharding for all.
@@ -118,7 +142,9 @@ def restore_params(
       initial: parameter tree or a part of one, needed where the checkpoint lacks some.
       optional: names that the checkpoint may lack although `strict`; '/'-joined.
       base_path: where the base of the checkpoint lies now, if it has one that was moved.
-      say: receives sentences about what was passed over or filled in.
+      grow_vocabulary: see `interop.carry.Partial`.
+      config: the network's configuration, to check and lay out another library's arrays.
+      say: receives a line for each array that was not simply read.
 
     Returns:
       The parameters, in the structure of `abstract_params`.
@@ -126,15 +152,19 @@ def restore_params(
     Raises:
       CheckpointError: there is no such checkpoint, it or its base is damaged, the base is not as it
         was, or parameters differ.
+      ConfigError: `grow_vocabulary` is not known, or config.json is of another network.
     """
+    carry.check_growth(grow_vocabulary)
     directory = find_checkpoint(path, step, say)
     request = _Request(
         wanted=stored.flat(stored.with_shardings(abstract_params, shardings), "params/"),
         initial={} if initial is None else stored.flat(initial, "params/"),
         optional=frozenset("params/" + name for name in optional),
         strict=strict,
+        grow_vocabulary=grow_vocabulary,
+        config=config,
     )
-    found = _read(directory, request, frozenset(), base_path, say)
+    found = _read(directory, request, {}, base_path, say)
     leaves, treedef = jax.tree_util.tree_flatten_with_path(abstract_params)
     return treedef.unflatten([found["params/" + path_name(path)] for path, _ in leaves])
 
@@ -144,8 +174,8 @@ def restore_frozen(
     base: Base,
     abstract_frozen: Any,
     shardings: Any,
-    trained: Collection[str],
     base_path: epath.PathLike | None = None,
+    config: Any = None,
     say: Say = print,
 ) -> Any:
     """Restores the parameters that a checkpoint leaves to its base.
@@ -155,8 +185,8 @@ def restore_frozen(
       base: what it stands on.
       abstract_frozen: nested dict with `ShapeDtypeStruct` leaves.
       shardings: the same structure with shardings.
-      trained: '/'-joined names of the other parameters, which the base may have too.
       base_path: see `restore_params`.
+      config: see `restore_params`.
       say: receives sentences.
 
     Raises:
@@ -164,26 +194,38 @@ def restore_frozen(
     """
     below = find_base(directory, base, base_path, say)
     wanted = stored.flat(stored.with_shardings(abstract_frozen, shardings), "params/")
-    request = _Request(wanted, {}, frozenset(), strict=True)
-    found = _read(below, request, frozenset("params/" + name for name in trained), None, say)
+    request = _Request(wanted, {}, frozenset(), strict=True, config=config)
+    # What the checkpoint holds itself, its base may have too.
+    found = _read(below, request, stored.saved_arrays(directory, "params"), None, say)
     leaves, treedef = jax.tree_util.tree_flatten_with_path(abstract_frozen)
     return treedef.unflatten([found["params/" + path_name(path)] for path, _ in leaves])
 
 
 @dataclasses.dataclass(frozen=True)
 class _Request:
-    """Arrays by name: abstract ones with shardings, and values for those that may be lacking."""
+    """What to read; names begin with 'params/'.
+
+    Attributes:
+      wanted: abstract arrays with shardings.
+      initial: values for those that may be lacking.
+      optional: names that may be lacking although `strict`.
+      strict: see `restore_params`.
+      grow_vocabulary: see `restore_params`.
+      config: see `restore_params`.
+    """
 
     wanted: Mapping[str, jax.ShapeDtypeStruct]
     initial: Mapping[str, Any]
     optional: frozenset[str]
     strict: bool
+    grow_vocabulary: str | None = None
+    config: Any = None
 
 
 def _read(
     directory: epath.Path,
     request: _Request,
-    above: frozenset[str],
+    above: Mapping[str, tuple[tuple[int, ...], Any]],
     base_path: epath.PathLike | None,
     say: Say,
 ) -> dict[str, Any]:
@@ -192,10 +234,14 @@ def _read(
     Args:
       directory: a whole checkpoint.
       request: what is wanted, without what was found above.
-      above: names found in the checkpoint that stands on this one: not missed, not told of here.
+      above: name -> (shape, dtype) of the arrays in the checkpoint that stands on this one: not
+        missed, not told of here.
       base_path: see `restore_params`.
       say: receives sentences.
     """
+    found_there = detect.detect(directory)
+    if found_there.kind != detect.OURS or request.grow_vocabulary is not None:
+        return _carried(found_there, request, above, say)
     wanted, start = request.wanted, request.initial
     saved = stored.saved_arrays(directory, "params")
     base = read_base(directory)
@@ -225,5 +271,68 @@ def _read(
         below = find_base(directory, base, base_path, say)
         rest = {name: leaf for name, leaf in wanted.items() if name not in here}
         deeper = dataclasses.replace(request, wanted=rest)
-        found |= _read(below, deeper, above | saved.keys(), None, say)
+        found |= _read(below, deeper, {**above, **saved}, None, say)
     return found
+
+
+def _carried(
+    found: detect.Found,
+    request: _Request,
+    above: Mapping[str, tuple[tuple[int, ...], Any]],
+    say: Say,
+) -> dict[str, Any]:
+    """Reads array by array: another library's checkpoint, or one of ours with fewer tokens."""
+    if found.kind == detect.OURS and read_base(found.directory) is not None:
+        raise ConfigError(
+            f"{found.directory} holds only what was trained, and grow_vocabulary changes what was "
+            "frozen. Start from its base with a larger vocabulary."
+        )
+    cut = len("params/")
+    partial = carry.Partial(
+        strict=request.strict,
+        optional=frozenset(name[cut:] for name in request.optional),
+        grow_vocabulary=request.grow_vocabulary,
+        initial={name[cut:]: value for name, value in request.initial.items()},
+        elsewhere={name[cut:]: shape for name, (shape, _) in above.items()},
+    )
+    wanted = {name[cut:]: leaf for name, leaf in request.wanted.items()}
+    source = opened.open_found(found)
+    return {
+        f"params/{name}": array
+        for name, array in carry.load(source, wanted, request.config, say, partial).items()
+    }
+
+
+def save_params(
+    model_dir: epath.PathLike, step: int, params: Any, extra: Mapping[str, Any] | None = None
+) -> epath.Path:
+    """Writes a checkpoint of parameters alone: a place to start from, not a run to resume.
+
+    Args:
+      model_dir: directory that has no checkpoint of this step.
+      step: of the checkpoint.
+      params: nested dict of arrays.
+      extra: JSON object kept with it.
+
+    Returns:
+      The checkpoint's directory.
+    """
+    directory = files.step_dir(model_dir, step)
+    meta = {"data_state": "", "extra": dict(extra or {})}
+    # At most so much is held besides the arrays while they are written.
+    gigabytes: Any = 0.25
+    handler = ocp.CompositeCheckpointHandler(
+        params=ocp.StandardCheckpointHandler(save_concurrent_gb=gigabytes),
+        meta=ocp.JsonCheckpointHandler(),
+    )
+    with ocp.Checkpointer(handler) as writer:
+        writer.save(
+            directory,
+            args=ocp.args.Composite(
+                params=ocp.args.StandardSave({"params": params}), meta=ocp.args.JsonSave(meta)
+            ),
+        )
+    if jax.process_index() == 0:
+        # Without it the checkpoint counts as damaged, so this is what makes it whole.
+        files.write_manifest(directory, step, checksums=True)
+    return directory

@@ -140,6 +140,35 @@ def _build() -> tuple[_Parser, dict[str, _Parser]]:
     made.add_argument("--output", metavar="NPZ", required=True)
     _gin_arguments(made)
 
+    made = command("import", _import, "Make a checkpoint of one of T5X or Hugging Face.")
+    made.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="a T5X checkpoint or MODEL_DIR, a Hugging Face directory; local or gs://",
+    )
+    made.add_argument("--model_dir", metavar="DIR", required=True, help="new; gets all files")
+    made.add_argument("--dtype", default="float32", help="of parameters; default: float32")
+    made.add_argument(
+        "--grow_vocabulary",
+        metavar="mean|init",
+        help="what new tokens start from where the gin files' model has more than SOURCE",
+    )
+    _comparison_argument(made)
+    _gin_arguments(made)
+
+    made = command("export", _export, "Write a checkpoint for T5X, Hugging Face or serving.")
+    made.add_argument("checkpoint", metavar="CHECKPOINT", help="a MODEL_DIR or checkpoint_<step>")
+    made.add_argument("--format", required=True, help="hf, t5x or jax")
+    made.add_argument("--output", metavar="DIR", required=True, help="new; gets all files")
+    made.add_argument(
+        "--dtype", help="of parameters; default: that of the imported weights, else float32"
+    )
+    made.add_argument(
+        "--tokenizer", metavar="DIR", help="with hf: where the tokenizer's files lie, if not known"
+    )
+    _comparison_argument(made)
+    _gin_arguments(made)
+
     made = command("scaling", _scaling, "Train once per number of tasks, plot unseen accuracy.")
     made.add_argument("--model_dir", metavar="DIR", help="same as --gin.MODEL_DIR")
     _gin_arguments(made)
@@ -160,8 +189,15 @@ def _build() -> tuple[_Parser, dict[str, _Parser]]:
     )
     made.add_argument("--split", default="train", help="default: train")
     made.add_argument("--num_samples", type=int, default=3, help="shown per task; default: 3")
-    made.add_argument("--input_length", type=int, help="tokens; default: 512")
+    made.add_argument(
+        "--input_length", type=int, help="tokens; 0 for tasks without inputs; default: 512"
+    )
     made.add_argument("--target_length", type=int, help="tokens; default: 128")
+    made.add_argument(
+        "--decoder_only",
+        action="store_true",
+        help="inputs and targets share a row; default: as the gin files' MODEL wants them",
+    )
     made.add_argument("--batch_size", type=int, help="rows; default: 128")
     made.add_argument(
         "--num_examples", type=int, default=200, help="read of each task for figures; default: 200"
@@ -201,10 +237,22 @@ def _build() -> tuple[_Parser, dict[str, _Parser]]:
     _model_dir_argument(made)
     made.add_argument("--output", metavar="FILE", help="MODEL_DIR/report.html by default")
 
+    made = command("choose", _choose, "Name the best checkpoint of a run by a stated rule.")
+    _model_dir_argument(made)
+    made.add_argument("--metric", default="loss", help="of its evaluations; default: loss")
+    made.add_argument("--highest", action="store_true", help="more of the metric is better")
+    made.add_argument("--scorer", metavar="MODULE:FUNCTION", help="path -> number, instead")
+
     made = command("doctor", _doctor, "Check this machine: versions, devices, memory, disk.")
     made.add_argument("--model_dir", metavar="DIR", help="check that it can be written")
     made.add_argument("--vocabulary", metavar="FILE", help="check this SentencePiece model")
     return parser, commands
+
+
+def _comparison_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--no_comparison", action="store_true", help="do not compare logits before finishing"
+    )
 
 
 def _gin_arguments(parser: argparse.ArgumentParser, files: bool = True) -> None:
@@ -305,6 +353,18 @@ def _logits(args: argparse.Namespace) -> None:
     logits.logits_command(args)
 
 
+def _import(args: argparse.Namespace) -> None:
+    from flan_jax.interop import importing
+
+    importing.command(args)
+
+
+def _export(args: argparse.Namespace) -> None:
+    from flan_jax.interop import exporting
+
+    exporting.command(args)
+
+
 def _scaling(args: argparse.Namespace) -> None:
     _parse(args, "scaling_script.scaling", _files(args), MODEL_DIR=args.model_dir)
     from flan_jax import scaling
@@ -325,6 +385,16 @@ def _report(args: argparse.Namespace) -> None:
     if folder is None:
         raise ConfigError("flan-jax report needs a MODEL_DIR: flan-jax report MODEL_DIR")
     print(report.write_report(folder, args.output))
+
+
+def _choose(args: argparse.Namespace) -> None:
+    from flan_jax.checkpoint_choice import choose_checkpoint
+
+    model_dir = _model_dir(args)
+    if model_dir is None:
+        raise ConfigError("flan-jax choose needs a MODEL_DIR.")
+    choice = choose_checkpoint(model_dir, args.metric, highest=args.highest, scorer=args.scorer)
+    print(choice.text())
 
 
 def _doctor(args: argparse.Namespace) -> int:

@@ -13,13 +13,15 @@ import jax
 from etils import epath
 
 from flan_jax import checkpoint as checkpoint_lib
-from flan_jax import gin_utils, telemetry
-from flan_jax.data import mixture
+from flan_jax import checkpoint_params, gin_utils, telemetry
+from flan_jax.checkpoint_files import PREFIX
+from flan_jax.data import mixture, tokenizer_files
 from flan_jax.data.config import DatasetConfig
 from flan_jax.decode.config import DecodeConfig
 from flan_jax.errors import CheckpointError, ConfigError
+from flan_jax.interop import detect
 from flan_jax.mesh import PjitPartitioner
-from flan_jax.models.encoder_decoder import EncoderDecoderModel
+from flan_jax.models.base import BaseModel
 
 # What `flan-jax eval MODEL_DIR` adds to the configuration that the run stored. DATASET is the scope
 # of the run's evaluation data, or of its training data where it had none; MODEL_DIR is its folder.
@@ -37,7 +39,7 @@ _FROM_A_RUN = (
 
 @gin.configurable(module="eval_script")
 def evaluate(
-    model: EncoderDecoderModel = gin.REQUIRED,
+    model: BaseModel = gin.REQUIRED,
     dataset_cfg: DatasetConfig = gin.REQUIRED,
     restore_checkpoint_cfg: checkpoint_lib.RestoreCheckpointConfig = gin.REQUIRED,
     partitioner: PjitPartitioner = gin.REQUIRED,
@@ -80,6 +82,10 @@ def evaluate(
     params, step, path = restore(model, partitioner, restore_checkpoint_cfg, say)
     decode_config = decode_config or DecodeConfig()
     resolved = mixture.resolve(dataset_cfg)
+    if restore_checkpoint_cfg.strict:
+        vocabulary = resolved.output_features[dataset_cfg.token_features[0]].vocabulary
+        recorded = checkpoint_params.read_extra(path).get("vocabulary")
+        tokenizer_files.check_recorded(recorded, vocabulary, str(path))
 
     def run(cfg: DatasetConfig, tasks: mixture.ResolvedMixture, output: Any):
         return runner.evaluate_tasks(
@@ -130,7 +136,7 @@ def evaluate(
 
 
 def restore(
-    model: EncoderDecoderModel,
+    model: BaseModel,
     partitioner: PjitPartitioner,
     cfg: checkpoint_lib.RestoreCheckpointConfig,
     say: Any = print,
@@ -147,14 +153,20 @@ def restore(
     if directory is None:
         raise CheckpointError(
             "No checkpoint is named: give --checkpoint=PATH, a MODEL_DIR or one of its "
-            "checkpoint_<step> directories."
+            "checkpoint_<step> directories, or a Hugging Face directory."
         )
     abstract = model.abstract_params()
     shardings = partitioner.shardings(abstract, model.logical_axes())
     params = checkpoint_lib.restore_params(
-        directory, abstract, shardings, base_path=cfg.base_path, say=say
+        directory,
+        abstract,
+        shardings,
+        base_path=cfg.base_path,
+        grow_vocabulary=cfg.grow_vocabulary,
+        config=model.config,
+        say=say,
     )
-    number = re.search(r"_(\d+)$", directory.name)
+    number = re.fullmatch(rf"{PREFIX}_(\d+)", directory.name)
     say(f"parameters from {directory}")
     return params, int(number.group(1)) if number else 0, directory
 
@@ -191,6 +203,12 @@ def parse_for(
         )
     if model_dir is not None:
         model_dir = absolute(model_dir)
+        if (found := detect.foreign(model_dir)) is not None:
+            raise ConfigError(
+                f"{model_dir} is a checkpoint of {found.kind} and not the directory of a run. "
+                f"Import it (flan-jax import {model_dir} --model_dir=DIR), or give gin files that "
+                f"describe the model and the data, with --checkpoint={model_dir}."
+            )
         stored = epath.Path(model_dir) / gin_utils.CONFIG_NAME
         if not stored.exists():
             raise ConfigError(
@@ -223,4 +241,4 @@ def absolute(path: str) -> str:
 def run_of(checkpoint: str) -> str:
     """Returns the MODEL_DIR that a checkpoint directory lies in, or the path itself."""
     path = epath.Path(checkpoint)
-    return str(path.parent if re.search(r"_\d+$", path.name) else path)
+    return str(path.parent if re.fullmatch(rf"{PREFIX}_\d+", path.name) else path)

@@ -1,14 +1,17 @@
-"""Model FLOPs of encoder-decoder training and peak rates of known chips.
+"""Model FLOPs of training and peak rates of known chips.
 
 Model FLOPs count every matrix product of the forward pass once and the backward pass as twice the
 forward pass; recomputation under remat is not counted (PaLM paper, arXiv 2204.02311, appendix B).
-Encoder parameters see input tokens, decoder parameters see target tokens, and the keys and values
-of cross-attention see input tokens: charging all parameters for all tokens counts up to twice as
-much.
+In an encoder-decoder, encoder parameters see input tokens, decoder parameters see target tokens,
+and the keys and values of cross-attention see input tokens: charging all parameters for all tokens
+counts up to twice as much. In a decoder-only model every parameter sees every token, and training
+takes the paper's 6 N + 12 (layers) H K T FLOPs per token.
 """
 
 import dataclasses
 from typing import Any
+
+from flan_jax.models.decoder_config import DecoderConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,16 +50,18 @@ def forward_flops(config: Any, batch: int, input_length: int, target_length: int
     """FLOPs of one forward pass over `batch` rows, padding included.
 
     Args:
-      config: a `T5Config` (emb_dim, num_heads, head_dim, mlp_dim, mlp_activations, layer counts,
-        prompt_length, vocab_size are read).
+      config: a `T5Config` or a `DecoderConfig`.
       batch: rows B.
-      input_length: encoder length L in tokens.
-      target_length: decoder length T in tokens.
+      input_length: most tokens of inputs: the encoder length L, or what stands before the targets
+        in a decoder-only row.
+      target_length: most tokens of targets. Decoder-only rows have both lengths together.
 
     Returns:
       Multiply-adds counted as two FLOPs. Attention scores are counted over the full L x L and T x T
       squares, since the causal half is computed all the same.
     """
+    if isinstance(config, DecoderConfig):
+        return batch * _decoder_only_row_flops(config, input_length + target_length)
     joined = config.num_heads * config.head_dim
     projection = 2 * config.emb_dim * joined  # one of query, key, value, out, per token
     mlp = 2 * config.emb_dim * config.mlp_dim * (len(config.mlp_activations) + 1)
@@ -80,6 +85,15 @@ def forward_flops(config: Any, batch: int, input_length: int, target_length: int
     )
 
 
+def _decoder_only_row_flops(config: DecoderConfig, length: int) -> float:
+    joined = config.num_heads * config.head_dim
+    kernels = 2 * config.emb_dim * (joined + config.kv_heads * config.head_dim)
+    kernels += config.emb_dim * config.mlp_dim * (len(config.mlp_activations) + 1)
+    attention = 4 * length * joined  # scores and weighted values, per token
+    head = 2 * config.emb_dim * config.vocab_size
+    return float(length * (config.num_layers * (2 * kernels + attention) + head))
+
+
 def train_flops(
     config: Any, batch: int, input_length: int, target_length: int, trained_share: float = 1.0
 ) -> float:
@@ -90,8 +104,8 @@ def train_flops(
     Args:
       config: see `forward_flops`.
       batch: rows B.
-      input_length: encoder length L in tokens, without a soft prompt.
-      target_length: decoder length T in tokens.
+      input_length: see `forward_flops`; without a soft prompt.
+      target_length: see `forward_flops`.
       trained_share: trained parameters as a share of all, in (0, 1].
     """
     return (2.0 + trained_share) * forward_flops(config, batch, input_length, target_length)

@@ -194,7 +194,7 @@ def read(
 
 
 def read_text(text: str, name: str = "config.gin") -> list[Binding]:
-    """Reads one text without includes.
+    """Reads the assignments of one text; imports and includes are passed over.
 
     Raises:
       ConfigError: the text is not gin.
@@ -203,7 +203,8 @@ def read_text(text: str, name: str = "config.gin") -> list[Binding]:
         statements = list(_read_text(text, Location(name)))
     except (SyntaxError, ValueError, tokenize.TokenError) as error:
         raise ConfigError(str(_syntax_problem(error, name))) from error
-    return [_binding(each, order, (0,)) for order, each in enumerate(statements)]
+    assignments = [each for each in statements if isinstance(each, _Assignment)]
+    return [_binding(each, order, (0,)) for order, each in enumerate(assignments)]
 
 
 @dataclasses.dataclass(frozen=True)

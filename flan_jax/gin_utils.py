@@ -81,6 +81,11 @@ def has_macro(name: str) -> bool:
     return (name, "gin.macro") in gin_config._CONFIG
 
 
+def is_bound(selector: str, scope: str = "") -> bool:
+    """Whether the applied configuration binds a parameter of `selector` in this scope."""
+    return (scope, selector) in gin_config._CONFIG
+
+
 def macro_value(name: str) -> Any:
     """Returns the value of a macro of the applied configuration, references called.
 

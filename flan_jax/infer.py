@@ -11,19 +11,18 @@ from typing import Any, TextIO
 
 import gin
 import jax
-import numpy as np
 
 from flan_jax import checkpoint as checkpoint_lib
 from flan_jax import evaluate
 from flan_jax.data import mixture
 from flan_jax.data.config import DatasetConfig, derive_seed
-from flan_jax.data.vocabularies import as_seqio
 from flan_jax.decode.config import DecodeConfig
 from flan_jax.errors import ConfigError, DataError, suggest
+from flan_jax.eval import codecs
 from flan_jax.eval.examples import read_rows
-from flan_jax.eval.predictions import Prediction, Predictor
+from flan_jax.eval.predictions import Prediction, Predictor, with_end_token
 from flan_jax.mesh import PjitPartitioner
-from flan_jax.models.encoder_decoder import EncoderDecoderModel
+from flan_jax.models.base import BaseModel
 
 STDIN = "-"
 # Results are written after each so many batches.
@@ -49,7 +48,7 @@ class Prompt:
 
 @gin.configurable(module="infer_script")
 def infer(
-    model: EncoderDecoderModel = gin.REQUIRED,
+    model: BaseModel = gin.REQUIRED,
     dataset_cfg: DatasetConfig = gin.REQUIRED,
     restore_checkpoint_cfg: checkpoint_lib.RestoreCheckpointConfig = gin.REQUIRED,
     partitioner: PjitPartitioner = gin.REQUIRED,
@@ -61,6 +60,7 @@ def infer(
     num_examples: int | None = None,
     batch_size: int | None = None,
     random_seed: int = 0,
+    prompt_eos: bool | None = None,
 ) -> int:
     """Decodes inputs and writes one JSON object a line.
 
@@ -69,12 +69,15 @@ def infer(
     input did not fit), and whatever else the row of a JSONL prompt file held. Over a dataset it has
     `targets` and `task` besides.
 
+    A decoder alone continues the prompt. Trained on targets alone, without a length of 'inputs', it
+    gets prompts of as many tokens as `max_decode_length` (by default a half) leaves of a row.
+
     Args:
       model: the network of the checkpoint; its vocabularies are used if it has any.
       dataset_cfg: lengths and batch size; its task gives the vocabularies of a model without.
       restore_checkpoint_cfg: which checkpoint.
       partitioner: the mesh.
-      decode_config: how to decode; greedy by default.
+      decode_config: how to decode; greedy by default. See `predictions.with_end_token`.
       prompts: a file, one prompt a line, or `.jsonl` with `inputs`; '-' is standard input. None
         reads standard input, and asks for prompts if that is a terminal.
       output: where the lines go; None is standard output.
@@ -83,6 +86,9 @@ def infer(
       num_examples: with `use_dataset`: rows of each task at most.
       batch_size: rows of a batch; None takes that of `dataset_cfg`.
       random_seed: of the draws, with method 'sample'.
+      prompt_eos: whether prompts get an end token. None does as the task does, which training has
+        shown the model. With the model's own vocabularies an encoder-decoder gets one, and a
+        decoder alone gets one if its task is known here and has one.
 
     Returns:
       Number of inputs answered.
@@ -97,14 +103,17 @@ def infer(
     if output is not None:
         checkpoint_lib.check_writable(pathlib.Path(output).resolve().parent)
     rows = batch_size or dataset_cfg.batch_size
-    codec = None if use_dataset else _codec(model, dataset_cfg)
+    codec = None if use_dataset else codecs.codec_of(model, dataset_cfg, prompt_eos, _say)
+    lengths = dataset_cfg.task_feature_lengths
+    if not use_dataset:
+        lengths = codecs.prompt_lengths(model, dataset_cfg, config)
     params, _, _ = evaluate.restore(model, partitioner, restore_checkpoint_cfg, _say)
     predictor = Predictor(
         model,
         params,
         partitioner,
         1 if asking else min(rows, len(given) or rows),
-        dataset_cfg.task_feature_lengths,
+        lengths,
         _say,
     )
     with _opened(output) as lines:
@@ -120,8 +129,8 @@ def infer(
     if answerer.num_truncated:
         _say(
             f"{answerer.num_truncated} of {len(given)} prompts were longer than "
-            f"{dataset_cfg.input_length} tokens and were cut; see truncated_tokens of their lines. "
-            "Longer ones need a larger TASK_FEATURE_LENGTHS['inputs']."
+            f"{lengths['inputs']} tokens and were cut; see truncated_tokens of their lines. "
+            f"Longer ones need a larger TASK_FEATURE_LENGTHS[{dataset_cfg.token_features[0]!r}]."
         )
     return len(given)
 
@@ -191,42 +200,6 @@ def _check_sources(prompts: str | None, interactive: bool, use_dataset: bool) ->
 # ----------------------------------------------------------------------------- answers
 
 
-@dataclasses.dataclass(frozen=True)
-class Codec:
-    """Text to input tokens and output tokens to text."""
-
-    inputs: Any
-    targets: Any
-    add_eos: bool = True
-
-    def encode(self, text: str, length: int) -> tuple[np.ndarray, int]:
-        """Returns at most `length` int32 tokens, with the end token, and how many were cut."""
-        tokens = [int(token) for token in self.inputs.encode(text)]
-        room = length - int(self.add_eos)
-        kept = tokens[:room] + ([self.inputs.eos_id] if self.add_eos else [])
-        return np.array(kept, np.int32), max(0, len(tokens) - room)
-
-    def decode(self, tokens: np.ndarray) -> str:
-        """Returns the text of output tokens."""
-        return self.targets.decode([int(token) for token in tokens])
-
-
-def _codec(model: EncoderDecoderModel, cfg: DatasetConfig) -> Codec:
-    """The model's vocabularies, else those of the task."""
-    if model.input_vocabulary is not None:
-        targets = model.output_vocabulary or model.input_vocabulary
-        codec = Codec(as_seqio(model.input_vocabulary), as_seqio(targets))
-    else:
-        features = mixture.resolve(cfg).output_features
-        codec = Codec(
-            features["inputs"].vocabulary,
-            features["targets"].vocabulary,
-            features["inputs"].add_eos,
-        )
-    model.check_vocabulary(max(codec.inputs.vocab_size, codec.targets.vocab_size))
-    return codec
-
-
 class Answerer:
     """Answers prompts and counts those that did not fit.
 
@@ -234,8 +207,9 @@ class Answerer:
       num_truncated: prompts so far that were cut.
     """
 
-    def __init__(self, predictor: Predictor, codec: Codec, config: DecodeConfig, seed: int):
-        self._predictor, self._codec, self._config = predictor, codec, config
+    def __init__(self, predictor: Predictor, codec: codecs.Codec, config: DecodeConfig, seed: int):
+        self._predictor, self._codec = predictor, codec
+        self._config = with_end_token(config, codec.targets.eos_id)
         self._seed = seed
         self._count = 0
         self.num_truncated = 0
@@ -261,7 +235,7 @@ class Answerer:
             }
 
 
-def _outputs(codec: Codec, prediction: Prediction) -> dict[str, Any]:
+def _outputs(codec: codecs.Codec, prediction: Prediction) -> dict[str, Any]:
     texts = [codec.decode(tokens) for tokens in prediction.tokens]
     scores = [round(score, 6) for score in prediction.scores]
     return {
@@ -308,10 +282,10 @@ def _over_dataset(
     for share in resolved.shares:
         rows = read_rows(resolved, share, cfg, num_examples)
         features = rows.task.output_features
-        codec = Codec(features["inputs"].vocabulary, features["targets"].vocabulary)
+        codec = codecs.of_task(features, cfg)
         found = predictor.predict(
             rows.examples,
-            config,
+            with_end_token(config, codec.targets.eos_id),
             row_ids=[derive_seed(0, rows.name, index) for index in rows.indices],
             seed=seed,
             what=rows.name,

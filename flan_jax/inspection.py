@@ -8,9 +8,12 @@ import sys
 import time
 from typing import Any
 
+import gin
+
 from flan_jax import gin_utils
 from flan_jax.data import report, report_text, selection
 from flan_jax.data.config import DatasetConfig
+from flan_jax.data.layout import ENCODER_DECODER, RowLayout
 from flan_jax.errors import ConfigError, DataError
 
 # Macros of a recipe that stand in for flags, with what holds without either.
@@ -58,6 +61,7 @@ def command(args: argparse.Namespace) -> None:
         args.num_samples,
         num_examples=args.num_examples,
         shots=args.shots,
+        layout=_layout(cfg, args),
         progress=progress,
     )
     print(report_text.format_inspection(found))
@@ -85,6 +89,8 @@ def _config(args: argparse.Namespace) -> DatasetConfig:
     lengths = dict(macros["TASK_FEATURE_LENGTHS"])
     given = {"inputs": args.input_length, "targets": args.target_length}
     lengths |= {feature: length for feature, length in given.items() if length is not None}
+    if lengths.get("inputs") == 0:  # Of tasks that have none.
+        del lengths["inputs"]
     return DatasetConfig(
         mixture_or_task_name=name,
         task_feature_lengths=lengths,
@@ -95,6 +101,16 @@ def _config(args: argparse.Namespace) -> DatasetConfig:
         pack=True,
         module=args.module or macros["MIXTURE_OR_TASK_MODULE"],
     )
+
+
+def _layout(cfg: DatasetConfig, args: argparse.Namespace) -> RowLayout:
+    """The rows of the recipe's model, of which the kind alone matters here."""
+    alone = args.decoder_only or "inputs" not in cfg.token_features
+    if not alone and gin_utils.has_macro("MODEL"):
+        # The model is not built: what else it needs may be left to the command line of a run.
+        model = gin.query_parameter("MODEL/gin.macro.value")
+        alone = getattr(model, "selector", "").endswith("DecoderOnlyModel")
+    return RowLayout("decoder_only") if alone else ENCODER_DECODER
 
 
 def _macro(name: str, default: Any) -> Any:

@@ -9,32 +9,34 @@ from typing import Any
 
 import jax
 import numpy as np
-from etils import epath
 
 from flan_jax import checkpoint as checkpoint_lib
-from flan_jax import evaluate, gin_utils
-from flan_jax.errors import ConfigError, DataError, suggest
+from flan_jax import evaluate
+from flan_jax.data.layout import ENCODER_DECODER, RowLayout
+from flan_jax.errors import DataError, suggest
+from flan_jax.interop import model_gin
 from flan_jax.mesh import PjitPartitioner
-from flan_jax.models.encoder_decoder import EncoderDecoderModel
+from flan_jax.models.base import BaseModel
 
-_REQUIRED = ("encoder_input_tokens", "decoder_input_tokens", "decoder_target_tokens")
-_PACKED = (
-    "encoder_segment_ids",
-    "encoder_positions",
-    "decoder_segment_ids",
-    "decoder_positions",
-)
+_DECODER = ("decoder_input_tokens", "decoder_target_tokens")
+_DECODER_PACKED = ("decoder_segment_ids", "decoder_positions")
+_ENCODER_PACKED = ("encoder_segment_ids", "encoder_positions")
 _NOT_READ = ("decoder_loss_weights", "decoder_task_ids")
 
 
-def read_batch(path: str | os.PathLike[str], vocab_size: int) -> dict[str, np.ndarray]:
+def read_batch(
+    path: str | os.PathLike[str], vocab_size: int, layout: RowLayout = ENCODER_DECODER
+) -> dict[str, np.ndarray]:
     """Reads and checks token arrays under T5X's feature names.
 
     Args:
       path: `.npz` with `encoder_input_tokens` BxL, `decoder_input_tokens` and
         `decoder_target_tokens` BxT; packed rows have all four segment id and position features
-        besides. Whole numbers of any integer dtype.
+        besides. For a decoder alone there are only its features, and perhaps
+        `decoder_causal_attention`, read where inputs see each other both ways. Whole numbers of
+        any integer dtype.
       vocab_size: rows of the model's embedding table; token ids are below it.
+      layout: the model's `row_layout`.
 
     Returns:
       int32 arrays.
@@ -52,23 +54,29 @@ def read_batch(path: str | os.PathLike[str], vocab_size: int) -> dict[str, np.nd
         raise DataError(
             f"{path} could not be read as an .npz: {error}. Write it with numpy.savez."
         ) from error
-    known = (*_REQUIRED, *_PACKED, *_NOT_READ)
+    alone = layout.decoder_only
+    required = _DECODER if alone else ("encoder_input_tokens", *_DECODER)
+    if_packed = _DECODER_PACKED if alone else (*_ENCODER_PACKED, *_DECODER_PACKED)
+    prefix = ("decoder_causal_attention",) if alone else ()
+    optional = prefix if layout.bidirectional_inputs else ()
+    known = (*required, *if_packed, *prefix, *_NOT_READ)
     for name in arrays:
         if name not in known:
             raise DataError(
                 f"{path}: there is no feature {name!r}.{suggest(name, known)} Known are "
                 f"{', '.join(known)}."
             )
-    packed = [name for name in _PACKED if name in arrays]
-    wanted = [*_REQUIRED, *(_PACKED if packed else ())]
+    packed = [name for name in if_packed if name in arrays]
+    wanted = [*required, *(if_packed if packed else ())]
     if missing := [name for name in wanted if name not in arrays]:
-        why = f" (packed rows, because it has {packed[0]!r}, need all four)" if packed else ""
+        why = ""
+        if packed:
+            every = "both" if alone else "all four"
+            why = f" (packed rows, because it has {packed[0]!r}, need {every})"
         raise DataError(f"{path} lacks {', '.join(missing)}{why}; it has {', '.join(arrays)}.")
-    rows = arrays["encoder_input_tokens"].shape[:1]
-    shapes = {
-        "encoder": arrays["encoder_input_tokens"].shape,
-        "decoder": rows + arrays["decoder_input_tokens"].shape[1:],
-    }
+    wanted += [name for name in optional if name in arrays]
+    first = arrays[required[0]].shape
+    shapes = {"encoder": first, "decoder": first[:1] + arrays["decoder_input_tokens"].shape[1:]}
     for name in wanted:
         _check(path, name, arrays[name], shapes[name.split("_")[0]], vocab_size)
     return {name: arrays[name].astype(np.int32) for name in wanted}
@@ -95,7 +103,7 @@ def _check(
 
 
 def write_logits(
-    model: EncoderDecoderModel,
+    model: BaseModel,
     checkpoint: str,
     batch_npz: str | os.PathLike[str],
     output_npz: str | os.PathLike[str],
@@ -105,7 +113,7 @@ def write_logits(
 
     Args:
       model: the network of the checkpoint.
-      checkpoint: a MODEL_DIR or a checkpoint directory.
+      checkpoint: of ours, T5X's or a Hugging Face directory.
       batch_npz: see `read_batch`.
       output_npz: where to write; its folder is made.
       partitioner: the mesh; one device by default. Rows are padded to a multiple of its divisor.
@@ -113,7 +121,7 @@ def write_logits(
     Raises:
       DataError, CheckpointError: see `read_batch` and `checkpoint.restore_params`.
     """
-    batch = read_batch(batch_npz, model.config.vocab_size)
+    batch = read_batch(batch_npz, model.config.vocab_size, model.row_layout)
     if partitioner is None:
         partitioner = PjitPartitioner(devices=1)
     cfg = checkpoint_lib.RestoreCheckpointConfig(checkpoint)
@@ -128,7 +136,7 @@ def write_logits(
 
 
 def compute(
-    model: EncoderDecoderModel,
+    model: BaseModel,
     params: Any,
     partitioner: PjitPartitioner,
     batch: Mapping[str, np.ndarray],
@@ -143,17 +151,8 @@ def compute(
 
 
 def logits_command(args: argparse.Namespace) -> None:
-    """`flan-jax logits`: the model is that of the gin files, else of the checkpoint's run."""
-    files = list(args.gin_file)
+    """`flan-jax logits`: the model is that of the gin files, else of the checkpoint."""
     checkpoint = evaluate.absolute(args.checkpoint)
-    if not files:
-        stored = epath.Path(evaluate.run_of(checkpoint)) / gin_utils.CONFIG_NAME
-        if not stored.exists():
-            raise ConfigError(
-                f"The model of {args.checkpoint} is not known: there is no {stored}. Name a model "
-                "file, e.g. --gin_file=models/t5_1_1_small.gin"
-            )
-        files = [str(stored)]
-    gin_utils.parse(files, args.gin_bindings, args.gin_search_paths, entry="%MODEL")
-    model = gin_utils.macro_value("MODEL")
+    given = args.gin_file, args.gin_bindings, args.gin_search_paths
+    model = model_gin.parse_model(checkpoint, *given)
     write_logits(model, checkpoint, args.batch, args.output)

@@ -29,6 +29,10 @@ _STANDARD_RULES: AxisRules = (
     ("mlp", "model"),
     ("heads", "model"),
     ("joined_kv", "model"),
+    # Fewer heads of keys and values than queries have: split like those, which wants a model axis
+    # of at most their number. The single head of multi-query attention is 'kv', whole everywhere.
+    ("kv_heads", "model"),
+    ("joined_kv_heads", "model"),
     ("embed", "fsdp"),
     ("kv", None),
     ("relpos_buckets", None),

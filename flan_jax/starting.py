@@ -11,10 +11,11 @@ from flan_jax import checkpoint_files, checkpoint_params, prompt_init, sharding,
 from flan_jax import state as state_lib
 from flan_jax.adafactor import ScheduledTransformation
 from flan_jax.axes import PyTree
+from flan_jax.data import tokenizer_files
 from flan_jax.data.config import DatasetConfig
 from flan_jax.errors import ConfigError
 from flan_jax.mesh import PjitPartitioner
-from flan_jax.models.encoder_decoder import EncoderDecoderModel
+from flan_jax.models.base import BaseModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Plan:
       frozen_shardings: theirs.
     """
 
-    model: EncoderDecoderModel
+    model: BaseModel
     selection: trainable.Selection
     tx: ScheduledTransformation
     abstract: state_lib.TrainState
@@ -89,7 +90,7 @@ class Plan:
 
 
 def make_plan(
-    model: EncoderDecoderModel,
+    model: BaseModel,
     selection: trainable.Selection,
     learning_rate_fn: Callable[..., Any],
     partitioner: PjitPartitioner,
@@ -117,7 +118,7 @@ def make_plan(
 
 
 def choose(
-    model: EncoderDecoderModel,
+    model: BaseModel,
     patterns: str | Sequence[str] | None,
     cfg: checkpoint_lib.CheckpointConfig,
     init: prompt_init.PromptInit | None,
@@ -203,6 +204,16 @@ def begin(
     frozen: PyTree = {}
     base = None
     if initial is not None and found is not None:
+        if initial.grow_vocabulary is not None and not plan.selection.complete:
+            raise ConfigError(
+                "utils.RestoreCheckpointConfig.grow_vocabulary adds rows to embeddings, and "
+                "train_script.train.trainable freezes parameters, which stay as they are in "
+                f"{found}. Make the larger checkpoint first: flan-jax import {found} "
+                "--grow_vocabulary=mean --gin_file=MODEL --model_dir=DIR"
+            )
+        if initial.strict and initial.grow_vocabulary is None:
+            recorded = checkpoint_params.read_extra(found).get("vocabulary")
+            tokenizer_files.check_recorded(recorded, vocabulary, str(found))
         params = checkpoint_lib.restore_params(
             found,
             trainable.merge(plan.abstract.params, plan.abstract_frozen),
@@ -212,6 +223,8 @@ def begin(
             # A part that is trained may be new; what is frozen must come from somewhere.
             optional=() if plan.selection.complete else plan.selection.names,
             base_path=initial.base_path,
+            grow_vocabulary=initial.grow_vocabulary,
+            config=plan.model.config,
             say=say,
         )
         state = dataclasses.replace(state, params=plan.selection.trained(params))
@@ -240,8 +253,8 @@ def _resume(
             restored.base,
             plan.abstract_frozen,
             plan.frozen_shardings,
-            trained=plan.selection.names,
             base_path=cfg.restore.base_path if cfg.restore is not None else None,
+            config=plan.model.config,
             say=say,
         )
         say(f"frozen parameters from {restored.base.path}")

@@ -22,7 +22,7 @@ import optax
 from flan_jax import errors, trainable
 from flan_jax.adafactor import ScheduledTransformation
 from flan_jax.axes import PyTree
-from flan_jax.losses import Batch, LossFactor, LossSums, loss_normalizer
+from flan_jax.losses import Batch, LossFactor, LossSums, loss_normalizer, target_weights
 from flan_jax.state import TrainState
 
 
@@ -51,8 +51,8 @@ class StepMetrics:
         grad_norm: global norm of the normalised gradient, before any clipping.
         param_norm: global norm of the trained parameters before the update.
         update_norm: global norm of the change made to the parameters.
-        encoder_tokens: int32, input tokens that are not padding.
-        decoder_tokens: int32, target tokens that are not padding.
+        encoder_tokens: int32, tokens of the encoder that are not padding; 0 without one.
+        decoder_tokens: int32, tokens of the decoder that are not padding.
         all_finite: bool; False when the loss, gradient or update holds an inf or nan. The update
             was made all the same: the caller stops and goes back to a checkpoint.
     """
@@ -152,7 +152,7 @@ def train_step(
         param_norm=optax.tree.norm(state.params),
         update_norm=update_norm,
         encoder_tokens=_count_tokens(batch, "encoder_input_tokens"),
-        decoder_tokens=_count_tokens(batch, "decoder_target_tokens"),
+        decoder_tokens=_count_decoder_tokens(batch),
         all_finite=jnp.isfinite(loss) & jnp.isfinite(grad_norm) & jnp.isfinite(update_norm),
     )
     return TrainState(state.step + 1, params, opt_state), metrics
@@ -262,6 +262,18 @@ def _count_tokens(batch: Batch, name: str) -> jax.Array:
     if name not in batch:
         return jnp.zeros((), jnp.int32)
     return jnp.sum(batch[name] != 0, dtype=jnp.int32)
+
+
+def _count_decoder_tokens(batch: Batch) -> jax.Array:
+    if "encoder_input_tokens" in batch:
+        return _count_tokens(batch, "decoder_target_tokens")
+    if "decoder_segment_ids" in batch:
+        return _count_tokens(batch, "decoder_segment_ids")
+    # In rows of a decoder alone id 0 may be a token, but none comes after the padding has begun.
+    tokens_BxT = batch["decoder_target_tokens"]
+    real_BxT = (tokens_BxT != 0) | (target_weights(batch) != 0)
+    ends_T = jnp.arange(1, tokens_BxT.shape[1] + 1, dtype=jnp.int32)
+    return jnp.sum(jnp.max(jnp.where(real_BxT, ends_T[None], 0), axis=1), dtype=jnp.int32)
 
 
 def _ratio(total: jax.Array, weight: jax.Array) -> jax.Array:

@@ -47,6 +47,8 @@ def register_toy_task(
     vocabulary: Any = None,
     preprocessors: Sequence[Any] = (),
     eos_after_trim: bool = True,
+    inputs_eos: bool = True,
+    has_inputs: bool = True,
     shuffle_buffer_size: int | None = 16,
     metric_fns: Sequence[Any] | None = None,
     report_size: bool = True,
@@ -67,6 +69,9 @@ def register_toy_task(
       preprocessors: steps between reading and tokenising.
       eos_after_trim: end with `append_eos_after_trim`; otherwise `append_eos`, which lets seqio cut
         the end token off a long feature.
+      inputs_eos: whether inputs end with the end token too.
+      has_inputs: False gives plain text, input and target in one as 'targets', for models without
+        an encoder.
       shuffle_buffer_size: as in seqio.
       metric_fns: seqio metrics; exact-match accuracy in percent by default.
       report_size: whether the source tells its number of rows.
@@ -85,17 +90,20 @@ def register_toy_task(
     sizes = {split: len(lines) for split, lines in by_split.items()} if report_size else None
     eos = seqio.preprocessors.append_eos_after_trim if eos_after_trim else None
     unregister(name)
-    feature = seqio.Feature(vocabulary=vocabulary, add_eos=True)
+    features = {"targets": seqio.Feature(vocabulary=vocabulary, add_eos=True)}
+    if has_inputs:
+        inputs = seqio.Feature(vocabulary=vocabulary, add_eos=inputs_eos)
+        features = {"inputs": inputs, **features}
     return seqio.TaskRegistry.add(
         name,
         source=_source(source, by_split, sizes, directory, name),
         preprocessors=[
-            _split_columns,
+            _split_columns if has_inputs else _join_columns,
             *preprocessors,
             seqio.preprocessors.tokenize,
             eos or seqio.preprocessors.append_eos,
         ],
-        output_features={"inputs": feature, "targets": feature},
+        output_features=features,
         metric_fns=[exact_match] if metric_fns is None else list(metric_fns),
         shuffle_buffer_size=shuffle_buffer_size,
     )
@@ -146,12 +154,41 @@ def tiny_t5_config(**changes: Any) -> Any:
     return T5Config(**{**fields, **changes})
 
 
+def tiny_decoder_config(**changes: Any) -> Any:
+    """Returns a `DecoderConfig` of a few thousand parameters over `toy_vocabulary`, in float32.
+
+    Args:
+      **changes: fields to set otherwise.
+    """
+    from flan_jax.models.decoder_config import DecoderConfig
+
+    fields: dict[str, Any] = {
+        "vocab_size": 16,
+        "emb_dim": 16,
+        "num_heads": 2,
+        "num_layers": 2,
+        "head_dim": 8,
+        "mlp_dim": 32,
+        "dropout_rate": 0.0,
+    }
+    return DecoderConfig(**{**fields, **changes})
+
+
 def _split_columns(dataset: Any) -> Any:
     import tensorflow as tf
 
     def convert(line):
         columns = tf.strings.split(line, "\t")
         return {"inputs": columns[0], "targets": columns[1]}
+
+    return dataset.map(convert, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _join_columns(dataset: Any) -> Any:
+    import tensorflow as tf
+
+    def convert(line):
+        return {"targets": tf.strings.regex_replace(line, "\t", " ")}
 
     return dataset.map(convert, num_parallel_calls=tf.data.AUTOTUNE)
 

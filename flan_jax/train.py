@@ -26,10 +26,11 @@ from flan_jax import trainable as trainable_lib
 from flan_jax.checkpoint_files import check_writable
 from flan_jax.data import config as data_config
 from flan_jax.data import loader as data_loader
+from flan_jax.data import tokenizer_files
 from flan_jax.decode.config import DecodeConfig
 from flan_jax.errors import ConfigError, NanError, PreemptedError
 from flan_jax.mesh import PjitPartitioner
-from flan_jax.models.encoder_decoder import EncoderDecoderModel
+from flan_jax.models.base import BaseModel
 from flan_jax.prompt_init import PromptInit
 
 
@@ -69,7 +70,7 @@ class TrainResult:
 
 @gin.configurable(module="train_script")
 def train(
-    model: EncoderDecoderModel = gin.REQUIRED,
+    model: BaseModel = gin.REQUIRED,
     model_dir: str = gin.REQUIRED,
     train_dataset_cfg: data_config.DatasetConfig = gin.REQUIRED,
     train_eval_dataset_cfg: data_config.DatasetConfig | None = None,
@@ -129,11 +130,16 @@ def train(
     num_microbatches = trainer.num_microbatches or 1
     partitioner.check_batch_size(train_dataset_cfg.batch_size, num_microbatches)
     if model.optimizer_def is None:
-        raise ConfigError("models.EncoderDecoderModel.optimizer_def is None; training needs one.")
+        name = f"models.{type(model).__name__}.optimizer_def"
+        raise ConfigError(f"{name} is None; training needs one.")
     datasets = {
         "train_dataset_cfg": train_dataset_cfg,
         "train_eval_dataset_cfg": train_eval_dataset_cfg,
     }
+    for name, cfg in {**datasets, "infer_eval_dataset_cfg": infer_eval_dataset_cfg}.items():
+        if cfg is not None:
+            where = f"train_script.train.{name}.task_feature_lengths"
+            model.row_layout.check_lengths(cfg.task_feature_lengths, where)
     selection = starting.choose(model, trainable, checkpoint_cfg, prompt_init, datasets)
     check_writable(model_dir)
     config_text = gin_utils.effective_config_str()
@@ -146,16 +152,21 @@ def train(
     from flan_jax.data import live, mixture  # They import seqio and TensorFlow when used.
     from flan_jax.eval import runner
 
-    train_iter = live.TrainIterator(train_dataset_cfg)
+    train_iter = live.TrainIterator(train_dataset_cfg, layout=model.row_layout)
     # Resolved once: resolving registers the tasks anew, and their rows would be made anew as well.
     train_eval_mixture, infer_eval_mixture = (
         None if cfg is None else mixture.resolve(cfg)
         for cfg in (train_eval_dataset_cfg, infer_eval_dataset_cfg)
     )
-    lengths = train_dataset_cfg.task_feature_lengths
+    lengths = train_dataset_cfg.input_length, train_dataset_cfg.target_length
     task_names = train_iter.task_names
     say(f"training on {len(task_names)} tasks: {telemetry.format_names(task_names, most=8)}")
     model.check_vocabulary(train_iter.vocabulary_size)
+    features = train_iter.mixture.output_features
+    for name in train_dataset_cfg.token_features:
+        tokenizer_files.check_ids(
+            features[name].vocabulary, model.config.vocab_size, name, features[name].add_eos
+        )
 
     # -------------------------------------------- abstract state and shardings
     plan = starting.make_plan(model, selection, trainer.learning_rate_fn, partitioner)
@@ -165,7 +176,7 @@ def train(
     # ------------------------------------------------------------------ restore
     # 1. the newest valid checkpoint of MODEL_DIR  2. INITIAL_CHECKPOINT_PATH  3. scratch.
     saver = checkpoint_lib.Checkpointer(model_dir, checkpoint_cfg.save, say)
-    vocabulary = train_iter.mixture.output_features["inputs"].vocabulary
+    vocabulary = features[train_dataset_cfg.token_features[0]].vocabulary
     start = starting.begin(
         plan, partitioner, saver, checkpoint_cfg, random_seed, prompt_init, vocabulary, say
     )
@@ -224,11 +235,10 @@ def train(
     step_flops = flops.train_flops(
         model.config,
         train_dataset_cfg.batch_size,
-        lengths["inputs"],
-        lengths["targets"],
+        *lengths,
         trained_share=plan.trained_share,
     )
-    padded_tokens = train_dataset_cfg.batch_size * (lengths["inputs"] + lengths["targets"])
+    padded_tokens = train_dataset_cfg.batch_size * sum(lengths)
     evals: dict[str, dict[str, Any]] = {}
 
     def evaluate(step: int) -> dict[str, dict[str, Any]]:
@@ -269,7 +279,11 @@ def train(
 
     def save(step: int) -> None:
         clock.pause()
-        extra = {"elapsed_s": clock.elapsed_s, "config_sha256": gin_utils.config_hash(config_text)}
+        extra = {
+            "elapsed_s": clock.elapsed_s,
+            "config_sha256": gin_utils.config_hash(config_text),
+            "vocabulary": tokenizer_files.identity(vocabulary),
+        }
         position = loader.state_at(step)
         saver.save(step, state, position, extra, force=True, base=base)
         clock.start()

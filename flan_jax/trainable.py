@@ -74,7 +74,7 @@ def select(abstract_params: PyTree, patterns: str | Sequence[str] | None) -> Sel
     if not listed:
         raise ConfigError(
             f"{where} is empty, so nothing would be trained. Set None to train everything, or "
-            r"regular expressions such as ('/prompt/',)."
+            r"regular expressions such as ('/prompt/',) or ('/lora_',)."
         )
     chosen: set[str] = set()
     for pattern in listed:
@@ -105,8 +105,14 @@ def merge(trained: PyTree, frozen: PyTree | None) -> PyTree:
 
 
 def _hint(pattern: Any, names: Sequence[str]) -> str:
-    if "prompt" in str(pattern) and not any("prompt" in name for name in names):
-        return " The model has no soft prompt: set network.T5Config.prompt_length."
+    lacking = {
+        "prompt": " The model has no soft prompt: set network.T5Config.prompt_length.",
+        "lora": " The model has no adapters: set the field `lora` of its configuration, such as "
+        "network.T5Config.lora = @network.LoraConfig().",
+    }
+    for part, hint in lacking.items():
+        if part in str(pattern) and not any(part in name for name in names):
+            return hint
     return ""
 
 

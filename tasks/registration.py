@@ -112,6 +112,31 @@ def _as_tensor(value: Any) -> Any:
     return value if isinstance(value, tf.RaggedTensor) else tf.convert_to_tensor(value)
 
 
+class PreparedSource(seqio.TfdsDataSource):
+    """TFDS's data, which must have been prepared before; training is no time for downloads.
+
+    Args:
+      otherwise: what else a user without the data can do, for the message.
+      settings: seqio.TfdsDataSource's.
+    """
+
+    def __init__(self, *, otherwise: str, **settings: Any):
+        super().__init__(**settings)
+        self._otherwise = otherwise
+
+    def num_input_examples(self, split: str) -> int | None:
+        """Returns the number of rows; DataError when TFDS has not prepared the data set."""
+        name = self.tfds_dataset.name
+        try:
+            return super().num_input_examples(split)
+        except Exception as error:
+            raise DataError(
+                f"TFDS has no prepared split {split!r} of {name} "
+                f"({type(error).__name__}: {error}). Prepare it once with "
+                f"'tfds build {name}' (or tfds.load), or {self._otherwise}."
+            ) from error
+
+
 def vocabulary_from(paths: Paths) -> seqio.SentencePieceVocabulary:
     """Returns T5's vocabulary of the configured SentencePiece file, with 100 sentinel ids."""
     return seqio.SentencePieceVocabulary(str(paths.resolve("sentencepiece_model")), extra_ids=100)

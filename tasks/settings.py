@@ -7,7 +7,7 @@ the task modules, which import seqio, are loaded after it.
 import dataclasses
 import typing
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import gin
 
@@ -129,6 +129,79 @@ class Flan2021:
             allowed = typing.get_args(field.type)
             if typing.get_origin(field.type) is Literal:
                 _one_of(self, field.name, allowed)
+
+
+@gin.configurable(module="tasks")
+@dataclasses.dataclass(frozen=True)
+class Pretraining:
+    """Pretraining tasks (`tasks/pretraining.py`).
+
+    Attributes:
+      text_files: split -> path or pattern of text files, or several, for the tasks `text_*`.
+      text_documents: what a document of a .txt file is: 'blocks' between blank lines, or 'lines'.
+      c4: TFDS's name of C4; 'c4/en:3.0.1' is what T5X trains on, later versions have other rows.
+      tfds_data_dir: TFDS's folder; None takes TFDS's default.
+      vocabulary: one of gin's seqio.*Vocabulary; None takes T5's (`tasks.Paths`).
+      sentinels: so many of the vocabulary's last ids serve as sentinels, even where they are also
+        ordinary tokens; None takes the ids that the vocabulary has for it.
+    """
+
+    text_files: Mapping[str, str | Sequence[str]] = dataclasses.field(default_factory=dict)
+    text_documents: Literal["blocks", "lines"] = "blocks"
+    c4: str = "c4/en:3.0.1"
+    tfds_data_dir: str | None = None
+    vocabulary: Any = None
+    sentinels: int | None = None
+
+    def __post_init__(self):
+        _one_of(self, "text_documents", ("blocks", "lines"))
+        if self.sentinels is not None:
+            _at_least(self, "sentinels", 1)
+
+
+@gin.configurable(module="tasks")
+@dataclasses.dataclass(frozen=True)
+class Sft:
+    """Supervised fine-tuning on demonstrations (`tasks/sft.py`).
+
+    Attributes:
+      files: JSON lines files, see `tasks/sft_files.py`.
+      vocabulary: one of gin's seqio.*Vocabulary; None takes T5's (`tasks.Paths`).
+      seed: of the split.
+      validation_share: share of the users held out for validation.
+      test_share: share of the users held out for test.
+      dedup_prefix_share: prompts are duplicates when this share of the longer one is common to both
+        from its start; above 1 leaves equal prompts too.
+      dedup_prefix_characters: fewest characters of such a prefix.
+      user_cap: most prompts of a user.
+      drop_personal_data: leave rows with personal data out of the training split.
+      prompt_tokens: longer prompts are dropped.
+      reply_tokens: replies are cut to so many tokens, end tokens included.
+    """
+
+    files: str | Sequence[str] = ()
+    vocabulary: Any = None
+    seed: int = 0
+    validation_share: float = 0.1
+    test_share: float = 0.1
+    dedup_prefix_share: float = 0.9
+    dedup_prefix_characters: int = 50
+    user_cap: int = 200
+    drop_personal_data: bool = True
+    prompt_tokens: int = 1024
+    reply_tokens: int = 1024
+
+    def __post_init__(self):
+        for name in ("dedup_prefix_characters", "user_cap", "prompt_tokens", "reply_tokens"):
+            _at_least(self, name, 1)
+        for name in ("validation_share", "test_share", "dedup_prefix_share"):
+            _at_least(self, name, 0)
+        held_out = self.validation_share + self.test_share
+        if not held_out < 1:
+            raise ConfigError(
+                f"tasks.Sft holds out {self.validation_share} + {self.test_share} = {held_out:g} "
+                "of the users (validation_share + test_share); below 1 leaves some to train on."
+            )
 
 
 def _one_of(settings, name: str, allowed: Sequence[str]) -> None:

@@ -10,8 +10,9 @@ from flan_jax import losses
 from flan_jax.adafactor import Adafactor
 from flan_jax.axes import is_axes
 from flan_jax.errors import ConfigError
+from flan_jax.models.base import automatic_chunk_size
 from flan_jax.models.config import T5Config
-from flan_jax.models.encoder_decoder import EncoderDecoderModel, automatic_chunk_size
+from flan_jax.models.encoder_decoder import EncoderDecoderModel
 from flan_jax.models.t5 import Transformer
 
 B, L, T, V = 3, 5, 7, 32

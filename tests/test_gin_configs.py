@@ -7,7 +7,7 @@ import jax
 import pytest
 
 from flan_jax import evaluate, gin_check, gin_source, gin_utils
-from flan_jax.models import sizes
+from flan_jax.models import decoder_sizes, sizes
 
 ROOT = pathlib.Path(__file__).parents[1] / "gin_configs"
 MODELS = sorted(path.stem for path in (ROOT / "models").glob("*.gin"))
@@ -72,24 +72,47 @@ def test_evaluation_files_go_on_top_of_a_run(name):
 @pytest.mark.parametrize("name", MODELS)
 def test_model_files_have_the_published_shapes(name):
     gin_utils.parse([f"models/{name}.gin"], entry="%MODEL")
-    config = gin.get_configurable("network.T5Config")()
-    if name not in sizes.SIZES:
-        assert name in ("miniflan", "tiny")
+    config = gin_utils.macro_value("MODEL").config
+    if name in sizes.SIZES:
+        expected = sizes.t5_config(name, dtype="bfloat16", dropout_rate=0.1)
+    elif name in decoder_sizes.DECODER_SIZES:
+        rate = 0.0 if name.startswith("llama") else 0.1
+        expected = decoder_sizes.decoder_config(name, dtype="bfloat16", dropout_rate=rate)
+    else:
+        assert name in ("miniflan", "miniflan_decoder", "tiny")
         return
     assert config.scan_layers
-    expected = sizes.t5_config(name, dtype="bfloat16", dropout_rate=0.1)
     assert config == expected
 
 
-@pytest.mark.parametrize("name", ["t5_1_0_small", "t5_1_1_xxl", "byt5_small", "tiny"])
-def test_models_can_be_built(name):
+def test_every_published_size_has_a_file():
+    named = {*sizes.SIZES, *decoder_sizes.DECODER_SIZES}
+    assert {name for name in named if not name.endswith("_tiny")} <= set(MODELS)
+
+
+@pytest.mark.parametrize(
+    ("name", "optimizer"),
+    [
+        ("t5_1_0_small", "Adafactor"),
+        ("t5_1_1_xxl", "Adafactor"),
+        ("byt5_small", "Adafactor"),
+        ("tiny", "Adafactor"),
+        ("palm_540b", "Adafactor"),
+        ("lamda_pt_137b", "Adafactor"),
+        ("gpt3_175b", "AdamW"),
+        ("llama_3_1_70b", "AdamW"),
+    ],
+)
+def test_models_can_be_built(name, optimizer):
     gin_utils.parse([f"models/{name}.gin"], entry="%MODEL")
     model = gin_utils.macro_value("MODEL")
     leaves = jax.tree.leaves(model.abstract_params())
     count = sum(leaf.size for leaf in leaves)
     assert count == sizes.count_params(model.config)
     assert name != "tiny" or 1.0e6 < count < 1.6e6
-    assert type(model.optimizer_def).__name__ == "Adafactor"
+    assert type(model.optimizer_def).__name__ == optimizer
+    tx = model.optimizer_def.make(lambda step: 1e-3, model.logical_axes())
+    jax.eval_shape(tx.init, model.abstract_params())
 
 
 @pytest.mark.parametrize("name", RUNS)

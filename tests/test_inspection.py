@@ -17,13 +17,14 @@ def toys():
         testing.register_toy_task("toy_copy", rows=ROWS, splits=["train"])
         testing.register_toy_task("toy_same", rows=ROWS[:3], splits=["validation"])
         testing.register_toy_task("toy_new", 5, splits=["validation"])
+        testing.register_toy_task("toy_text", 5, splits=["train"], has_inputs=False)
 
     module = types.ModuleType("toy_inspected")
     module.register = register  # pyright: ignore[reportAttributeAccessIssue]
     sys.modules["toy_inspected"] = module
     yield
     del sys.modules["toy_inspected"]
-    for name in ("toy_copy", "toy_same", "toy_new"):
+    for name in ("toy_copy", "toy_same", "toy_new", "toy_text"):
         testing.unregister(name)
 
 
@@ -67,6 +68,19 @@ def test_a_recipe_stands_in_for_flags(capsys, tmp_path):
     code, out, _ = run(capsys, f"--gin_file={gin}", "--num_samples=0", "--target_length=5")
     assert code == 0
     assert "toy_copy, split train: 1 task, 20/5 tokens" in out and "of 6 rows" in out
+
+
+def test_rows_are_those_of_the_recipes_model_or_of_the_flag(capsys):
+    flags = ["toy_copy", "--module=toy_inspected", "--num_samples=0"]
+    code, out, _ = run(capsys, *flags, "--gin_file=runs/miniflan_decoder.gin")
+    assert code == 0 and "1 task, 64+32 tokens" in out
+    assert "512+128 tokens" in run(capsys, *flags, "--decoder_only")[1]
+    assert "64/32 tokens" in run(capsys, *flags, "--gin_file=runs/miniflan.gin")[1]
+    text = ["toy_text", "--module=toy_inspected", "--num_samples=1"]
+    code, out, _ = run(capsys, *text, "--input_length=0")
+    assert code == 0 and "1 task, 128 tokens" in out and "[1] targets:" in out
+    code, _, err = run(capsys, *text)
+    assert code == 3 and "--input_length=0" in err
 
 
 @pytest.mark.parametrize(

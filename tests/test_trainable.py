@@ -100,6 +100,11 @@ def test_a_model_without_a_prompt_is_pointed_to_its_length():
         trainable.select({"a": np.zeros(1)}, "/prompt/")
 
 
+def test_a_model_without_adapters_is_pointed_to_their_field():
+    with pytest.raises(ConfigError, match=r"network.T5Config.lora = @network.LoraConfig\(\)"):
+        trainable.select({"a": np.zeros(1)}, "/lora_")
+
+
 def choose(model=None, patterns="/prompt/", path="/base", init=None, pack=False):
     data = DatasetConfig("t", {"inputs": 4, "targets": 4}, "train", 8, False, 0, pack=pack)
     cfg = CheckpointConfig(restore=RestoreCheckpointConfig(path))

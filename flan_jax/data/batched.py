@@ -13,7 +13,7 @@ import seqio
 import tensorflow as tf
 
 from flan_jax.data import tokens
-from flan_jax.data.config import REQUIRED_FEATURES, DatasetConfig
+from flan_jax.data.config import LOSS_WEIGHTS, TOKEN_FEATURES, DatasetConfig
 from flan_jax.data.packing import CUT_EOS, TRUNCATED_INPUTS, TRUNCATED_TARGETS
 from flan_jax.prompts.row_step import RowStep
 
@@ -88,7 +88,13 @@ def _finisher(
             autograph=False,
         )
     traced = _FINISHERS[key]
-    return lambda batch: traced({name: batch[name] for name in features})
+
+    def finish(batch: Any) -> Mapping[str, Any]:
+        if LOSS_WEIGHTS in batch:  # More than the texts that the traced function takes.
+            return _trim(function(batch), features, lengths)
+        return traced({name: batch[name] for name in features})
+
+    return finish
 
 
 def _trim(
@@ -97,7 +103,9 @@ def _trim(
     """`tokens.trim` on a batch of ragged tokens."""
     kept: dict[str, Any] = {}
     flags_B = tf.zeros(batch["targets"].nrows(), tf.int32)
-    for name, flag in zip(REQUIRED_FEATURES, (TRUNCATED_INPUTS, TRUNCATED_TARGETS), strict=True):
+    for name, flag in zip(TOKEN_FEATURES, (TRUNCATED_INPUTS, TRUNCATED_TARGETS), strict=True):
+        if name not in lengths:
+            continue
         ids = batch[name]
         kept[name] = tf.cast(ids[:, : lengths[name]], tf.int32)
         was_cut_B = ids.row_lengths() > lengths[name]
@@ -106,4 +114,9 @@ def _trim(
             last_B = kept[name][:, -1:].to_tensor(-1, shape=[None, 1])[:, 0]
             without_eos_B = was_cut_B & (last_B != features[name].vocabulary.eos_id)
             flags_B += CUT_EOS * tf.cast(without_eos_B, tf.int32)
+    if LOSS_WEIGHTS in batch:
+        weights = batch[LOSS_WEIGHTS]
+        kept[LOSS_WEIGHTS] = weights[:, : lengths["targets"]]
+        counts = [tf.cast(x.row_lengths(), tf.int32) for x in (weights, batch["targets"])]
+        kept[tokens.WEIGHT_COUNTS] = tf.stack(counts, axis=1)
     return {**kept, "flags": flags_B}

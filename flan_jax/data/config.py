@@ -8,9 +8,11 @@ from typing import Any
 
 import gin
 
-from flan_jax.errors import ConfigError
+from flan_jax.errors import ConfigError, suggest
 
-REQUIRED_FEATURES = ("inputs", "targets")
+TOKEN_FEATURES = ("inputs", "targets")
+# What a task may add: a whole number for each target token, how much it counts in the loss.
+LOSS_WEIGHTS = "targets_loss_weights"
 
 
 @gin.configurable(module="utils")
@@ -23,7 +25,8 @@ class DatasetConfig:
     Attributes:
       mixture_or_task_name: name in seqio's registries.
       task_feature_lengths: tokens a row, `{'inputs': L, 'targets': T}`. Longer features are
-        truncated, and counted.
+        truncated, and counted. A decoder-only model has both in a row of L + T tokens; for its
+        tasks without inputs (plain text) there is no 'inputs'.
       split: split name, e.g. 'train'. Every task of a mixture must have it.
       batch_size: rows of the global batch, over all devices and hosts.
       shuffle: whether to shuffle; needs a seed.
@@ -104,13 +107,18 @@ class DatasetConfig:
 
     @property
     def input_length(self) -> int:
-        """Encoder tokens a row (L)."""
-        return self.task_feature_lengths["inputs"]
+        """Most tokens of inputs (L); 0 for tasks without inputs."""
+        return self.task_feature_lengths.get("inputs", 0)
 
     @property
     def target_length(self) -> int:
-        """Decoder tokens a row (T)."""
+        """Most tokens of targets (T)."""
         return self.task_feature_lengths["targets"]
+
+    @property
+    def token_features(self) -> tuple[str, ...]:
+        """The features of a task that are read: those with a length."""
+        return tuple(name for name in TOKEN_FEATURES if name in self.task_feature_lengths)
 
     def stream_fields(self) -> dict[str, Any]:
         """The fields that decide which rows come in which order, as JSON-able values.
@@ -157,11 +165,18 @@ def _check_lengths(lengths: Any) -> None:
             "DatasetConfig.task_feature_lengths must map 'inputs' and 'targets' to token counts, "
             f"found {lengths!r}. Set {example}."
         )
-    missing = [name for name in REQUIRED_FEATURES if name not in lengths]
-    if missing:
+    if "targets" not in lengths:
         raise ConfigError(
-            f"DatasetConfig.task_feature_lengths has no length for {' and '.join(missing)}, only "
-            f"for {sorted(lengths) or 'nothing'}. Set {example}."
+            "DatasetConfig.task_feature_lengths has no length for targets, only for "
+            f"{sorted(lengths) or 'nothing'}. Set {example}."
+        )
+    # Inputs may be left out, but not by a slip of the pen.
+    others = sorted(set(lengths) - set(TOKEN_FEATURES))
+    if others and "inputs" not in lengths:
+        raise ConfigError(
+            "DatasetConfig.task_feature_lengths has no length for inputs, but one for "
+            f"{others[0]!r}.{suggest(others[0], TOKEN_FEATURES)} Set {example}, or for tasks "
+            "without inputs 'targets' alone."
         )
     for name, length in lengths.items():
         if isinstance(length, bool) or not isinstance(length, int) or length <= 0:

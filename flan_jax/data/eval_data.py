@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from flan_jax.data.config import REQUIRED_FEATURES, DatasetConfig
+from flan_jax.data.config import LOSS_WEIGHTS, TOKEN_FEATURES, DatasetConfig
+from flan_jax.data.layout import ENCODER_DECODER, RowLayout
 from flan_jax.data.mixture import ResolvedMixture, empty_split_error, resolve
 from flan_jax.data.packing import (
     TRUNCATED_INPUTS,
@@ -16,6 +17,7 @@ from flan_jax.data.packing import (
     Packer,
     Row,
     assemble,
+    assemble_prefixes,
 )
 from flan_jax.errors import FlanJaxError
 
@@ -32,7 +34,8 @@ class EvalTask:
       task: the seqio Task, with its `metric_fns` and `postprocess_fn`.
       task_id: index in the mixture's task list.
       examples: one dict an example, with every field the task yields as numpy values: 'inputs' and
-        'targets' are int32 tokens within the configured lengths; text such as
+        'targets' are int32 tokens within the configured lengths (no inputs where none are
+        configured), 'targets_loss_weights' if there are any int32 as many as targets; text such as
         'targets_pretokenized' is bytes, as from `tfds.as_numpy`.
       truncated_inputs: examples whose inputs were cut.
       truncated_targets: examples whose targets were cut.
@@ -88,7 +91,10 @@ def read_task(
             for name, value in features.items()
             if not name.endswith(tokens.UNTRIMMED_SUFFIX)
         }
-        sizes = [tokens.untrimmed_length(features, name) for name in REQUIRED_FEATURES]
+        sizes = [
+            tokens.untrimmed_length(features, name) if name in cfg.token_features else 0
+            for name in TOKEN_FEATURES
+        ]
         return {**plain, **kept, _FLAGS: flags, _SIZES: sizes}
 
     try:
@@ -103,6 +109,15 @@ def read_task(
         raise empty_split_error(task.name, cfg.split)
     flags = [int(example.pop(_FLAGS)) for example in examples]
     sizes = [example.pop(_SIZES).tolist() for example in examples]
+    if LOSS_WEIGHTS in examples[0]:
+        counts = [example.pop(tokens.WEIGHT_COUNTS) for example in examples]
+        weights = [example[LOSS_WEIGHTS] for example in examples]
+        weights = tokens.checked_weights(weights, counts, task.name, cfg.split)
+        for example, checked in zip(examples, weights, strict=True):
+            example[LOSS_WEIGHTS] = checked
+    if "inputs" not in cfg.token_features:
+        for example in examples:
+            example["inputs"] = np.zeros(0, np.int32)
     return EvalTask(
         name=task.name,
         task=task,
@@ -119,14 +134,16 @@ class EvalBatch:
     """A batch of whole rows.
 
     Attributes:
-      features: unpacked int32 features of docs/architecture.md, BxL and BxT.
+      features: unpacked int32 features of docs/architecture.md.
       row_weights_B: int32, 1 for an example and 0 for padding rows, which come last.
       indices: for each real row, the index of its example.
+      input_length: most tokens of inputs in a batch of this shape.
     """
 
     features: dict[str, np.ndarray]
     row_weights_B: np.ndarray
     indices: np.ndarray
+    input_length: int
 
 
 class EvalBatches:
@@ -145,22 +162,37 @@ class EvalBatches:
         task_id: int = 0,
         sort_by_length: bool = True,
         input_buckets: Sequence[int] = (),
+        layout: RowLayout = ENCODER_DECODER,
+        prefixes: bool = False,
     ):
         """Plans the batches.
 
         Args:
-          examples: dicts with 'inputs' and, unless only predictions are wanted, 'targets'.
+          examples: dicts with 'inputs', unless only predictions are wanted 'targets', and perhaps
+            'targets_loss_weights'.
           task_feature_lengths: tokens a row; longer features are an error here, not a cut.
           batch_size: B, rows of every batch.
           task_id: value of `decoder_task_ids`.
           sort_by_length: whether to batch rows of like input length together.
           input_buckets: shorter values of L that a batch may have; each is compiled once.
+          layout: the model's `row_layout`.
+          prefixes: of a decoder alone, batches to decode from: inputs, without targets.
+
+        Raises:
+          ConfigError: the layout needs a length of 'inputs'.
         """
-        self._lengths = (task_feature_lengths["inputs"], task_feature_lengths["targets"])
+        layout.check_lengths(task_feature_lengths, "task_feature_lengths")
+        self._lengths = (task_feature_lengths.get("inputs", 0), task_feature_lengths["targets"])
+        self._layout, self._prefixes = layout, prefixes
         self._batch_size = batch_size
         none = np.zeros(0, np.int32)
         self._examples = [
-            Example(task_id, example["inputs"], example.get("targets", none))
+            Example(
+                task_id,
+                example["inputs"],
+                example.get("targets", none),
+                weights=example.get(LOSS_WEIGHTS),
+            )
             for example in examples
         ]
         self._buckets = sorted({*input_buckets, self._lengths[0]})
@@ -168,6 +200,11 @@ class EvalBatches:
         if sort_by_length:
             sizes = [len(example.inputs) for example in self._examples]
             self._order = np.argsort(np.array(sizes, np.int64), kind="stable")
+
+    @property
+    def num_examples(self) -> int:
+        """Number of examples in all batches."""
+        return len(self._examples)
 
     def __len__(self) -> int:
         """Number of batches."""
@@ -179,9 +216,14 @@ class EvalBatches:
             rows: list[Row] = [[self._examples[i]] for i in indices]
             longest = max(len(row[0].inputs) for row in rows)
             length = min(bucket for bucket in self._buckets if bucket >= longest)
-            features = assemble(rows, self._batch_size, length, self._lengths[1], packed=False)
             weights_B = (np.arange(self._batch_size) < len(rows)).astype(np.int32)
-            yield EvalBatch(features, weights_B, indices)
+            yield EvalBatch(self._assemble(rows, length), weights_B, indices, length)
+
+    def _assemble(self, rows: list[Row], input_length: int) -> dict[str, np.ndarray]:
+        if self._layout.decoder_only and self._prefixes:
+            inputs = [row[0].inputs for row in rows]
+            return assemble_prefixes(inputs, self._batch_size, input_length, self._layout)
+        return assemble(rows, self._batch_size, input_length, self._lengths[1], False, self._layout)
 
     def in_order(self, results: Iterable[Sequence[Any]]) -> list[Any]:
         """Puts results back into the order of the examples.
@@ -199,7 +241,11 @@ class EvalBatches:
 
 
 def loss_batches(
-    cfg: DatasetConfig, tasks: Iterable[EvalTask], *, max_batches: int | None = None
+    cfg: DatasetConfig,
+    tasks: Iterable[EvalTask],
+    *,
+    max_batches: int | None = None,
+    layout: RowLayout = ENCODER_DECODER,
 ) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
     """Yields (task name, batch) for teacher-forced loss; no row is lost and none comes twice.
 
@@ -210,9 +256,14 @@ def loss_batches(
       cfg: batch size, lengths and packing.
       tasks: from `eval_examples`.
       max_batches: most batches of each task.
+      layout: the model's `row_layout`.
+
+    Raises:
+      ConfigError: the layout needs a length of 'inputs'.
     """
+    layout.check_lengths(cfg.task_feature_lengths, "DatasetConfig.task_feature_lengths")
     for task in tasks:
-        rows = _rows(task, cfg)
+        rows = _rows(task, cfg, layout)
         for number, start in enumerate(range(0, len(rows), cfg.batch_size)):
             if max_batches is not None and number >= max_batches:
                 break
@@ -224,17 +275,24 @@ def loss_batches(
                     cfg.input_length,
                     cfg.target_length,
                     cfg.pack,
+                    layout,
                 ),
             )
 
 
-def _rows(task: EvalTask, cfg: DatasetConfig) -> list[Row]:
+def _rows(task: EvalTask, cfg: DatasetConfig, layout: RowLayout) -> list[Row]:
     examples = [
-        Example(task.task_id, example["inputs"], example["targets"]) for example in task.examples
+        Example(
+            task.task_id,
+            example["inputs"],
+            example["targets"],
+            weights=example.get(LOSS_WEIGHTS),
+        )
+        for example in task.examples
     ]
     if not cfg.pack:
         return [[example] for example in examples]
-    packer = Packer(cfg.input_length, cfg.target_length, cfg.packing_window)
+    packer = Packer(cfg.input_length, cfg.target_length, cfg.packing_window, layout)
     rest = iter(examples)
     rows = []
     while True:

@@ -11,12 +11,14 @@ such a task alone is read again from its start, which takes the time that readin
 """
 
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from flan_jax.data import snapshot
-from flan_jax.data.config import REQUIRED_FEATURES, DatasetConfig, derive_seed
+from flan_jax.data.config import DatasetConfig, derive_seed
+from flan_jax.data.layout import ENCODER_DECODER, RowLayout
 from flan_jax.data.mixture import ResolvedMixture, Sampler, resolve
 from flan_jax.data.packing import (
     CUT_EOS,
@@ -45,20 +47,31 @@ class TrainIterator:
     when `cfg.pack` is set. One row holds one example otherwise.
     """
 
-    def __init__(self, cfg: DatasetConfig, *, mixture: ResolvedMixture | None = None):
+    def __init__(
+        self,
+        cfg: DatasetConfig,
+        *,
+        mixture: ResolvedMixture | None = None,
+        layout: RowLayout = ENCODER_DECODER,
+    ):
         """Resolves the tasks; their pipelines are built when each is first drawn.
 
         Args:
           cfg: what to read.
           mixture: the resolved mixture, when the caller already has it.
+          layout: the model's `row_layout`.
 
         Raises:
-          NotFoundError, ConfigError, DataError: see `mixture.resolve`.
+          NotFoundError, ConfigError, DataError: see `mixture.resolve`; the layout needs other
+            lengths, or one vocabulary where the tasks have two.
         """
-        self._cfg = cfg
+        layout.check_lengths(cfg.task_feature_lengths, "DatasetConfig.task_feature_lengths")
+        self._cfg, self._layout = cfg, layout
         self._mixture = resolve(cfg) if mixture is None else mixture
+        if layout.decoder_only:
+            self._mixture.check_one_vocabulary(cfg)
         self._lock = threading.Lock()
-        self._identity = snapshot.identity_of(cfg, self._mixture)
+        self._identity = snapshot.identity_of(cfg, self._mixture, layout)
         self._reset()
 
     def _reset(self) -> None:
@@ -70,7 +83,7 @@ class TrainIterator:
         self._sampler = Sampler(
             [share.share for share in shares], derive_seed(cfg.seed or 0, "mixture")
         )
-        self._packer = Packer(cfg.input_length, cfg.target_length, cfg.packing_window)
+        self._packer = Packer(cfg.input_length, cfg.target_length, cfg.packing_window, self._layout)
         self._counts_KxC = np.zeros((len(shares), len(_COUNTS)), np.int64)
         self._step = 0
         # (step, content) of the newest ones, oldest first.
@@ -90,7 +103,7 @@ class TrainIterator:
     def vocabulary_size(self) -> int:
         """Ids the tasks may produce: the larger of the two vocabularies', sentinels included."""
         features = self._mixture.output_features
-        return max(features[name].vocabulary.vocab_size for name in REQUIRED_FEATURES)
+        return max(features[name].vocabulary.vocab_size for name in self._cfg.token_features)
 
     @property
     def step(self) -> int:
@@ -109,7 +122,9 @@ class TrainIterator:
         cfg = self._cfg
         rows = [self._next_row() for _ in range(cfg.batch_size)]
         self._count(rows)
-        batch = assemble(rows, cfg.batch_size, cfg.input_length, cfg.target_length, cfg.pack)
+        batch = assemble(
+            rows, cfg.batch_size, cfg.input_length, cfg.target_length, cfg.pack, self._layout
+        )
         self._step += 1
         if self._step % cfg.snapshot_period == 0:
             taken = (self._step, self._encode())
@@ -145,20 +160,19 @@ class TrainIterator:
         """Counts over all batches produced so far, as JSON-able values.
 
         `encoder_fill` and `decoder_fill` are shares of the row cells that hold a token, in [0, 1];
-        a task's are the cells its tokens take, so that they add up to the whole.
+        a task's are the cells its tokens take, so that they add up to the whole. `fill` is that of
+        the fuller side, which is the one that ends a row. A decoder alone has no `encoder_fill`,
+        and inputs count as its tokens.
         """
         cfg, counts_KxC = self._cfg, self._counts_KxC.copy()
         rows = self._step * cfg.batch_size
-        encoder_cells = max(1, rows * cfg.input_length)
-        decoder_cells = max(1, rows * cfg.target_length)
         tasks = {}
         for share, counts in zip(self._mixture.shares, counts_KxC.tolist(), strict=True):
             entry: dict[str, Any] = dict(zip(_COUNTS, counts, strict=True))
             entry["rate"], entry["share"] = share.rate, share.share
-            entry["encoder_fill"] = entry["input_tokens"] / encoder_cells
-            entry["decoder_fill"] = entry["target_tokens"] / decoder_cells
-            tasks[share.name] = entry
-        total = dict(zip(_COUNTS, counts_KxC.sum(axis=0).tolist(), strict=True))
+            tasks[share.name] = entry | self._fill(entry, rows)
+        total: dict[str, Any] = dict(zip(_COUNTS, counts_KxC.sum(axis=0).tolist(), strict=True))
+        fill = self._fill(total, rows)
         return {
             "mixture": self._mixture.name,
             "split": cfg.split,
@@ -166,14 +180,21 @@ class TrainIterator:
             "batches": self._step,
             "rows": rows,
             **total,
-            "encoder_fill": total["input_tokens"] / encoder_cells,
-            "decoder_fill": total["target_tokens"] / decoder_cells,
-            # Of the side that is fuller, which is the one that ends a row.
-            "fill": max(
-                total["input_tokens"] / encoder_cells, total["target_tokens"] / decoder_cells
-            ),
+            **fill,
+            "fill": max(fill.values()),
             "examples_per_row": total["examples"] / max(1, rows),
             "tasks": tasks,
+        }
+
+    def _fill(self, counts: Mapping[str, Any], rows: int) -> dict[str, float]:
+        """Shares of the cells of so many rows that the counted tokens take."""
+        inputs, targets = counts["input_tokens"], counts["target_tokens"]
+        input_cells, target_cells = rows * self._cfg.input_length, rows * self._cfg.target_length
+        if self._layout.decoder_only:
+            return {"decoder_fill": (inputs + targets) / max(1, input_cells + target_cells)}
+        return {
+            "encoder_fill": inputs / max(1, input_cells),
+            "decoder_fill": targets / max(1, target_cells),
         }
 
     def state_at(self, step: int) -> bytes:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from flan_jax.data.config import REQUIRED_FEATURES, DatasetConfig
+from flan_jax.data.config import DatasetConfig
 from flan_jax.errors import ConfigError, DataError, FlanJaxError, NotFoundError, suggest
 
 _SAMPLER_BLOCK = 4096
@@ -48,6 +48,21 @@ class ResolvedMixture:
     def output_features(self) -> Any:
         """The features as seqio gives them, the same for all tasks."""
         return self.shares[0].task.output_features
+
+    def check_one_vocabulary(self, cfg: DatasetConfig) -> None:
+        """Raises DataError unless inputs and targets share a vocabulary, as in one row they must.
+
+        Args:
+          cfg: says which features are read.
+        """
+        features = self.output_features
+        found = [features[name].vocabulary for name in cfg.token_features]
+        if any(vocabulary != found[0] for vocabulary in found):
+            raise DataError(
+                f"The inputs of {self.name!r} have another vocabulary ({found[0]}) than the "
+                f"targets ({found[1]}), and a decoder-only model has one for both. Give the tasks "
+                "one, or train an encoder-decoder."
+            )
 
 
 def import_task_module(module: str) -> None:
@@ -103,7 +118,7 @@ def resolve(cfg: DatasetConfig) -> ResolvedMixture:
     resolved = ResolvedMixture(name, cfg.split, shares, is_mixture=mixture is not None)
     _check_splits(resolved)
     for share in resolved.shares:
-        check_features(share.task, resolved.shares[0].task, resolved.name)
+        check_features(share.task, resolved.shares[0].task, cfg)
     return resolved
 
 
@@ -256,14 +271,32 @@ def empty_split_error(task: str, split: str) -> DataError:
     )
 
 
-def check_features(task: Any, first: Any, whole: str) -> None:
-    """Raises DataError unless a task of `whole` has token features and the first's vocabulary."""
+def check_features(task: Any, first: Any, cfg: DatasetConfig) -> None:
+    """Raises DataError unless a task has the token features to read, with the first's vocabulary.
+
+    Args:
+      task: a task of the mixture.
+      first: the mixture's first one.
+      cfg: names the mixture and, by their lengths, the features.
+    """
     features = task.output_features
-    for name in REQUIRED_FEATURES:
+    wanted = cfg.token_features
+    if "inputs" not in wanted and "inputs" in features and features["inputs"].required:
+        raise DataError(
+            f"Task {task.name!r} has inputs, and TASK_FEATURE_LENGTHS no length for them, so that "
+            "its targets would stand alone. Add a length for 'inputs'."
+        )
+    for name in wanted:
         if name not in features:
+            fix = ""
+            if name == "inputs":
+                fix = (
+                    " A decoder-only model can be trained on targets alone: leave 'inputs' out of "
+                    "TASK_FEATURE_LENGTHS (flan-jax inspect: --input_length=0)."
+                )
             raise DataError(
-                f"Task {task.name!r} has the features {sorted(features)}, and an encoder-"
-                f"decoder needs 'inputs' and 'targets': {name!r} is missing."
+                f"Task {task.name!r} has the features {sorted(features)}, and TASK_FEATURE_LENGTHS "
+                f"asks for {' and '.join(map(repr, wanted))}: {name!r} is missing.{fix}"
             )
         feature = features[name]
         if feature.rank != 1 or feature.dtype.name not in ("int32", "int64"):
@@ -276,5 +309,5 @@ def check_features(task: Any, first: Any, whole: str) -> None:
             raise DataError(
                 f"Task {task.name!r} has another vocabulary for {name!r} "
                 f"({feature.vocabulary}) than task {first.name!r} ({expected}). All tasks of "
-                f"{whole!r} must share one."
+                f"{cfg.mixture_or_task_name!r} must share one."
             )

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from flan_jax.data import description
-from flan_jax.data.config import REQUIRED_FEATURES, DatasetConfig, derive_seed
+from flan_jax.data.config import TOKEN_FEATURES, DatasetConfig, derive_seed
 from flan_jax.data.eval_data import EvalTask, read_task
+from flan_jax.data.layout import ENCODER_DECODER, RowLayout
 from flan_jax.data.mixture import Sampler
 from flan_jax.data.packing import Example, Packer
 from flan_jax.data.selection import Member, Selection, select
@@ -36,6 +37,7 @@ def inspect_mixture(
     num_steps: int = 1000,
     num_examples: int = 200,
     shots: Sequence[int] | None = None,
+    layout: RowLayout = ENCODER_DECODER,
     progress: Progress = lambda text: None,
 ) -> dict[str, Any]:
     """Describes a task, a mixture, or the tasks that a pattern such as 'flan2021_rte_*' matches.
@@ -48,23 +50,24 @@ def inspect_mixture(
         characters.
       shots: numbers of solved examples whose sibling tasks are rendered as well, where a task has
         them; None takes 2 and 5 for a selection of up to 8 tasks.
+      layout: the rows of the model; says whether inputs and targets share one.
       progress: told what is done, now and then.
 
     Returns:
       JSON-able values: 'name', 'kind' ('task', 'mixture' or 'pattern'), 'mixtures' (those that a
       pattern matches), 'split', 'lengths', 'batch_size', 'packed', 'num_steps', 'unreadable'
       (number of tasks), 'examples_per_row', 'encoder_fill' and 'decoder_fill' (packing simulated
-      on the examples read), and 'tasks', a list with
+      on the examples read; without an encoder the former is None), and 'tasks', a list with
 
       - 'name', 'rows' (None when the source does not say), 'rate', 'rate_kind', 'rate_text', 'cap',
         'share', 'expected_draws', 'expected_epochs'; without a mixture those that mean nothing are
         None;
       - 'facts' (label -> text), 'error' (a message, or None);
       - and, without an error, 'examples_read', 'mean_input_tokens', 'mean_target_tokens',
-        'truncated_inputs' and 'truncated_targets' (shares in [0, 1]), 'sizes' (for 'inputs' and
-        'targets' the untrimmed token counts: 'mean', 'median', 'p95', 'max', 'over' (length ->
-        share of longer ones) and 'histogram' (counts by `HISTOGRAM_ENDS`)), 'templates' ('number',
-        'name', 'inverted', 'inputs', 'targets', 'rows' of the examples read), 'shots',
+        'truncated_inputs' and 'truncated_targets' (shares in [0, 1]), 'sizes' (for the features
+        that have a length the untrimmed token counts: 'mean', 'median', 'p95', 'max', 'over'
+        (length -> share of longer ones) and 'histogram' (counts by `HISTOGRAM_ENDS`)), 'templates'
+        ('number', 'name', 'inverted', 'inputs', 'targets', 'rows' of the examples read), 'shots',
         'mean_exemplars' (None without any), 'changed_texts' (share of texts that do not survive
         encoding, blanks aside), 'lost_characters' (counts), 'samples', and 'siblings' ('shots',
         'name', 'samples', 'error').
@@ -100,7 +103,7 @@ def inspect_mixture(
             "samples": [_sample(task, example) for example in task.examples[:num_samples]],
             "siblings": _siblings(cfg, said, member.name, shots, num_samples),
         }
-    packing = _simulate_packing(cfg, entries, sizes)
+    packing = _simulate_packing(cfg, layout, entries, sizes)
     draws = num_steps * cfg.batch_size * packing["examples_per_row"]
     for entry in entries:
         expected = None if entry["share"] is None else draws * entry["share"]
@@ -112,7 +115,7 @@ def inspect_mixture(
         "kind": selection.kind,
         "mixtures": list(selection.mixtures),
         "split": cfg.split,
-        "lengths": {"inputs": cfg.input_length, "targets": cfg.target_length},
+        "lengths": {name: cfg.task_feature_lengths[name] for name in cfg.token_features},
         "batch_size": cfg.batch_size,
         "packed": bool(cfg.pack),
         "num_steps": num_steps,
@@ -140,7 +143,9 @@ def _lengths(task: EvalTask, cfg: DatasetConfig) -> dict[str, Any]:
     count = len(task.examples)
     trimmed = {name: np.array([len(one[name]) for one in task.examples]) for name in LENGTHS}
     sizes = {}
-    for column, name in enumerate(REQUIRED_FEATURES):
+    for column, name in enumerate(TOKEN_FEATURES):
+        if name not in cfg.token_features:
+            continue
         tokens = np.array([size[column] for size in task.sizes])
         marks = sorted({*LENGTHS[name], cfg.task_feature_lengths[name]})
         bins = np.searchsorted(HISTOGRAM_ENDS, tokens)
@@ -222,7 +227,7 @@ def _round_trip(task: EvalTask) -> dict[str, Any]:
     """Encodes and decodes each original text, and counts the characters that do not come back."""
     lost: collections.Counter[str] = collections.Counter()
     texts = changed = 0
-    for feature in ("inputs", "targets"):
+    for feature in _features(task):
         vocabulary = task.task.output_features[feature].vocabulary
         for example in task.examples:
             text = _text(example.get(f"{feature}_pretokenized"))
@@ -240,9 +245,13 @@ def _round_trip(task: EvalTask) -> dict[str, Any]:
     }
 
 
+def _features(task: EvalTask) -> list[str]:
+    return [name for name in TOKEN_FEATURES if name in task.task.output_features]
+
+
 def _sample(task: EvalTask, example: dict[str, Any]) -> dict[str, Any]:
     sample: dict[str, Any] = {}
-    for feature in ("inputs", "targets"):
+    for feature in _features(task):
         ids = example[feature].tolist()
         decoded = task.task.output_features[feature].vocabulary.decode(ids)
         original = _text(example.get(f"{feature}_pretokenized"))
@@ -254,15 +263,20 @@ def _sample(task: EvalTask, example: dict[str, Any]) -> dict[str, Any]:
 
 
 def _simulate_packing(
-    cfg: DatasetConfig, entries: Sequence[dict[str, Any]], sizes: dict[int, list[tuple[int, int]]]
-) -> dict[str, float]:
+    cfg: DatasetConfig,
+    layout: RowLayout,
+    entries: Sequence[dict[str, Any]],
+    sizes: dict[int, list[tuple[int, int]]],
+) -> dict[str, Any]:
     """Fills rows with examples of the sizes read, drawn by share; equally without shares."""
     drawable = [i for i in sizes if entries[i]["share"] != 0]
     shares = [entries[i]["share"] or 1.0 for i in drawable]
     if not drawable:
-        return {"examples_per_row": 0.0, "encoder_fill": 0.0, "decoder_fill": 0.0}
+        encoder_fill = None if layout.decoder_only else 0.0
+        return {"examples_per_row": 0.0, "encoder_fill": encoder_fill, "decoder_fill": 0.0}
     sampler = Sampler(shares, derive_seed(cfg.seed or 0, "inspect"))
-    packer = Packer(cfg.input_length, cfg.target_length, cfg.packing_window if cfg.pack else 1)
+    window = cfg.packing_window if cfg.pack else 1
+    packer = Packer(cfg.input_length, cfg.target_length, window, layout)
     tokens = np.zeros(max(cfg.input_length, cfg.target_length), np.int32)
     drawn = [0] * len(drawable)
     rows = []
@@ -275,10 +289,14 @@ def _simulate_packing(
             packer.add(Example(i, tokens[:inputs], tokens[:targets]))
         rows.append(packer.take_row())
     filled = np.array([(len(one.inputs), len(one.targets)) for row in rows for one in row])
-    cells = np.array([cfg.input_length, cfg.target_length]) * len(rows)
-    fill = filled.sum(axis=0) / cells
+    examples_per_row = len(filled) / len(rows)
+    inputs, targets = (filled.sum(axis=0) / len(rows)).tolist()
+    if layout.decoder_only:
+        fill = None, (inputs + targets) / (cfg.input_length + cfg.target_length)
+    else:
+        fill = inputs / cfg.input_length, targets / cfg.target_length
     return {
-        "examples_per_row": len(filled) / len(rows),
-        "encoder_fill": float(fill[0]),
-        "decoder_fill": float(fill[1]),
+        "examples_per_row": examples_per_row,
+        "encoder_fill": fill[0],
+        "decoder_fill": fill[1],
     }

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from flan_jax import page
+from flan_jax.data.config import TOKEN_FEATURES
 from flan_jax.data.report import HISTOGRAM_ENDS
 from flan_jax.data.report_page_style import CSS, SCRIPT
 
@@ -54,11 +55,14 @@ def inspection_page(found: dict[str, Any]) -> str:
     cards = [
         ("tasks", f"{len(tasks)}"),
         ("rows", f"{sum(task['rows'] or 0 for task in tasks):,}"),
-        ("tokens of inputs / targets", f"{lengths['inputs']} / {lengths['targets']}"),
+        (f"tokens of {' / '.join(lengths)}", " / ".join(map(str, lengths.values()))),
         ("examples a row" + (", packed" if found["packed"] else ""), _fixed(found, 2)),
-        ("encoder filled", f"{found['encoder_fill']:.1%}"),
-        ("decoder filled", f"{found['decoder_fill']:.1%}"),
     ]
+    if found["encoder_fill"] is None:
+        cards.append(("rows filled", f"{found['decoder_fill']:.1%}"))
+    else:
+        cards.append(("encoder filled", f"{found['encoder_fill']:.1%}"))
+        cards.append(("decoder filled", f"{found['decoder_fill']:.1%}"))
     if found["unreadable"]:
         cards.insert(1, ("cannot be read", f"{found['unreadable']}"))
     body = [
@@ -144,6 +148,9 @@ def _cells(
         yield from [("", "–")] * 5
         return
     for feature, cut in (("inputs", "truncated_inputs"), ("targets", "truncated_targets")):
+        if feature not in task["sizes"]:
+            yield from [("", "–")] * 2
+            continue
         size = task["sizes"][feature]
         histogram = _histogram(size["histogram"], lengths[feature])
         yield size["median"], f"{histogram} {size['median']:.0f}"
@@ -258,7 +265,7 @@ def _samples(heading: str, samples: Sequence[dict[str, Any]]) -> str:
     shown = []
     for sample in samples:
         parts = []
-        for feature in ("inputs", "targets"):
+        for feature in (name for name in TOKEN_FEATURES if name in sample):
             original, seen = sample[f"{feature}_original"], sample[feature]
             parts.append(
                 f"<b>{feature}, {sample[f'{feature}_tokens']} tokens</b>"

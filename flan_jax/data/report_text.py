@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from flan_jax.data.config import TOKEN_FEATURES
+
 # Selections up to this many tasks are printed with templates, lengths and samples.
 _DETAILED = 20
 # What a newline, a tab and a return look like in one line of text.
@@ -13,12 +15,10 @@ def format_inspection(found: dict[str, Any]) -> str:
     tasks = found["tasks"]
     width = max(len("task"), *(len(task["name"]) for task in tasks))
     how = "packed" if found["packed"] else "one example a row"
-    longest = found["lengths"]
+    lengths, fill = _rows(found)
     lines = [
-        f"{found['name']}, split {found['split']}: {_tasks(len(tasks))}, "
-        f"{longest['inputs']}/{longest['targets']} tokens, {how}, "
-        f"{found['examples_per_row']:.2f} examples a row, fill encoder "
-        f"{found['encoder_fill']:.1%}, decoder {found['decoder_fill']:.1%}",
+        f"{found['name']}, split {found['split']}: {_tasks(len(tasks))}, {lengths} tokens, {how}, "
+        f"{found['examples_per_row']:.2f} examples a row, fill {fill}",
         f"draws and epochs: {found['num_steps']} steps of {found['batch_size']} rows; "
         "lengths, cuts and losses: the first rows of each task",
         "",
@@ -93,6 +93,18 @@ def _by_prompt(entry: dict[str, Any]) -> bool:
     return not entry["error"] and not entry["fields"]
 
 
+def _rows(found: dict[str, Any]) -> tuple[str, str]:
+    """The lengths of an inspection's rows, '512/128', and how full these are.
+
+    The lengths of one row for inputs and targets are joined by '+'.
+    """
+    lengths = [str(length) for length in found["lengths"].values()]
+    if found["encoder_fill"] is None:
+        return "+".join(lengths), f"{found['decoder_fill']:.1%}"
+    fill = f"encoder {found['encoder_fill']:.1%}, decoder {found['decoder_fill']:.1%}"
+    return "/".join(lengths), fill
+
+
 def _row(task: dict[str, Any], width: int) -> str:
     start = f"{task['name']:<{width}} {_or(task['rows'], 'd', '?'):>9}"
     if task["error"]:
@@ -151,8 +163,9 @@ def _sizes(task: dict[str, Any]) -> list[str]:
 def _samples(samples: list[dict[str, Any]]) -> list[str]:
     lines = []
     for number, sample in enumerate(samples, 1):
-        for feature in ("inputs", "targets"):
-            lines.append(f"[{number}] {feature + ':':<8} {visible(sample[feature])}")
+        for feature in TOKEN_FEATURES:
+            if feature in sample:
+                lines.append(f"[{number}] {feature + ':':<8} {visible(sample[feature])}")
     return lines
 
 

@@ -14,7 +14,7 @@ import seqio
 import tensorflow as tf
 
 from flan_jax.data import description, tokens
-from flan_jax.data.config import REQUIRED_FEATURES, DatasetConfig
+from flan_jax.data.config import DatasetConfig
 
 # What `flan_jax.prompts.OptionsRenderer` writes, and what it writes it from.
 _OPTIONS_BLOCK, _OPTIONS = "options_", "options"
@@ -88,13 +88,13 @@ def _open(
         if fields:
             return rows, fields
     rows = tokens.open_task(task, cfg, shuffle=False, num_epochs=1)
-    pretokenized = [f"{name}_pretokenized" for name in REQUIRED_FEATURES]
+    pretokenized = [f"{name}_pretokenized" for name in cfg.token_features]
     if all(_is_text(rows, name) for name in pretokenized):
         return rows.map(lambda row: {name: row[name] for name in pretokenized}), ()
     features = task.output_features
     return rows.map(
         lambda row: {
-            name: features[name].vocabulary.decode_tf(row[name]) for name in REQUIRED_FEATURES
+            name: features[name].vocabulary.decode_tf(row[name]) for name in cfg.token_features
         }
     ), ()
 

@@ -132,7 +132,7 @@ def _member(cfg: DatasetConfig, whole: Any, task: Any, first: Any) -> Member:
                 f"{', '.join(map(str, task.splits)) or 'none'}."
                 + suggest(cfg.split, map(str, task.splits))
             )
-        mixture.check_features(task, first, cfg.mixture_or_task_name)
+        mixture.check_features(task, first, cfg)
         rows = task.num_input_examples(cfg.split)
         if rows == 0:
             raise mixture.empty_split_error(task.name, cfg.split)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from flan_jax.data.config import DatasetConfig
+from flan_jax.data.layout import ENCODER_DECODER, RowLayout
 from flan_jax.data.mixture import ResolvedMixture
 from flan_jax.data.packing import Example
 from flan_jax.errors import CheckpointError
@@ -16,7 +17,9 @@ from flan_jax.errors import CheckpointError
 _VERSION = 1
 
 
-def identity_of(cfg: DatasetConfig, mixture: ResolvedMixture) -> dict[str, Any]:
+def identity_of(
+    cfg: DatasetConfig, mixture: ResolvedMixture, layout: RowLayout = ENCODER_DECODER
+) -> dict[str, Any]:
     """Everything that decides the rows of a stream, as JSON-able values by readable name.
 
     The library versions belong to it: TensorFlow's shuffles and saved iterators, and seqio's seeds,
@@ -26,6 +29,9 @@ def identity_of(cfg: DatasetConfig, mixture: ResolvedMixture) -> dict[str, Any]:
     import tensorflow as tf
 
     identity = cfg.stream_fields()
+    # Only where it differs, so that runs saved before there was a layout go on.
+    if layout != ENCODER_DECODER:
+        identity["rows"] = dataclasses.asdict(layout)
     identity["tensorflow"] = tf.__version__
     identity["seqio"] = seqio.__version__
     for share in mixture.shares:
@@ -96,9 +102,16 @@ def check_identity(saved: Mapping[str, Any], current: Mapping[str, Any]) -> None
 
 
 def examples_to_arrays(prefix: str, examples: Sequence[Example]) -> dict[str, np.ndarray]:
-    """Returns examples as five flat arrays whose names start with `prefix`."""
+    """Returns examples as flat arrays whose names start with `prefix`."""
     none = [np.zeros(0, np.int32)]
+    weights = [example.weights for example in examples if example.weights is not None]
+    weighted = {}
+    if weights:  # Only where there are any: few tasks have some.
+        has_any = [example.weights is not None for example in examples]
+        weighted = {f"{prefix}/weighted": np.array(has_any)}
+        weighted[f"{prefix}/weights"] = np.concatenate(weights)
     return {
+        **weighted,
         f"{prefix}/task": np.array([example.task_id for example in examples], np.int32),
         f"{prefix}/flags": np.array([example.flags for example in examples], np.int32),
         f"{prefix}/sizes": np.array(
@@ -118,7 +131,13 @@ def examples_from_arrays(prefix: str, arrays: Mapping[str, np.ndarray]) -> list[
     inputs = np.split(arrays[f"{prefix}/inputs"], ends_Ex2[:, 0])
     targets = np.split(arrays[f"{prefix}/targets"], ends_Ex2[:, 1])
     tasks, flags = arrays[f"{prefix}/task"].tolist(), arrays[f"{prefix}/flags"].tolist()
-    return [Example(*fields) for fields in zip(tasks, inputs, targets, flags, strict=True)]
+    weights: list[np.ndarray | None] = [None] * len(tasks)
+    if f"{prefix}/weighted" in arrays:
+        owners = np.flatnonzero(arrays[f"{prefix}/weighted"])
+        ends = np.cumsum(sizes_Ex2[owners, 1])[:-1]
+        for owner, values in zip(owners, np.split(arrays[f"{prefix}/weights"], ends), strict=True):
+            weights[owner] = values
+    return [Example(*fields) for fields in zip(tasks, inputs, targets, flags, weights, strict=True)]
 
 
 def to_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:

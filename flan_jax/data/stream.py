@@ -1,5 +1,7 @@
 """One seqio task as an endless stream of examples, in an order that can be continued."""
 
+import concurrent.futures
+import functools
 import logging
 import os
 import tempfile
@@ -23,6 +25,11 @@ _CHUNK = 64
 _BATCHED_CHUNK = 256
 _SLOW_START_S = 60.0
 
+# A task's next chunk is read in another thread once the current one is used up to here: soon enough
+# to be there in time, late enough that few tasks hold two chunks.
+_READ_AHEAD_FROM = 0.5
+_READERS = 2
+
 _log = logging.getLogger(__name__)
 
 
@@ -31,9 +38,12 @@ class TaskStream:
 
     The pipeline is built at the first `next()`.
 
+    Chunks after the first are read ahead in a thread, one at a time, so that TensorFlow works on
+    the next rows of a task while the caller packs those of another.
+
     Attributes:
       name: the task's.
-      position: chunks read from the pipeline so far.
+      position: chunks read from the pipeline so far, those in `pending` included.
       saveable: whether TensorFlow can write the pipeline's position; None until it was tried.
     """
 
@@ -47,6 +57,7 @@ class TaskStream:
         self._convert: Callable[[Any], Any] = lambda batch: batch
         self._chunk: list[Example] = []
         self._next = 0
+        self._ahead: concurrent.futures.Future[list[Example]] | None = None
 
     def next(self) -> Example:
         """Returns the next example.
@@ -56,13 +67,35 @@ class TaskStream:
         """
         # A chunk is empty when the task drops all its rows.
         while self._next == len(self._chunk):
-            self._chunk, self._next = self._read_chunk(), 0
+            was_empty = not self._chunk
+            self._chunk, self._next = self._take_chunk(), 0
+            if was_empty and not self._chunk:
+                self._check_not_all_dropped()
         self._next += 1
+        if self._ahead is None and self._next >= len(self._chunk) * _READ_AHEAD_FROM:
+            self._ahead = _readers().submit(self._read_chunk)
         return self._chunk[self._next - 1]
 
     def pending(self) -> list[Example]:
-        """Examples read from the pipeline and not yet returned by `next`."""
+        """Examples read from the pipeline and not yet returned by `next`.
+
+        Waits for the chunk that is being read, so that `position` and TensorFlow's iterator stand
+        still, in agreement, until the next call of `next`.
+        """
+        if self._ahead is not None:
+            self._chunk = self._chunk[self._next :] + self._take_chunk()
+            self._next = 0
         return self._chunk[self._next :]
+
+    def _take_chunk(self) -> list[Example]:
+        """The next chunk: the one read ahead, or one read now."""
+        if self._ahead is None:
+            chunk = self._read_chunk()
+        else:
+            ahead, self._ahead = self._ahead, None
+            chunk = ahead.result()
+        self.position += 1
+        return chunk
 
     def iterator(self) -> Any:
         """The TensorFlow iterator, built at need."""
@@ -87,7 +120,7 @@ class TaskStream:
             read again, which costs as much as it did the first time.
         """
         while not restored and self.position < position:
-            self._read_chunk()
+            self._take_chunk()
         self.position = position
         self._chunk, self._next = pending, 0
 
@@ -109,11 +142,7 @@ class TaskStream:
         finally:
             if watch is not None:
                 watch.cancel()
-        self.position += 1
-        chunk = chunk_examples(batch, self.name, self._task_id, self._cfg)
-        if not chunk and not self._chunk:
-            self._check_not_all_dropped()
-        return chunk
+        return chunk_examples(batch, self.name, self._task_id, self._cfg)
 
     def _check_not_all_dropped(self) -> None:
         """Raises DataError when a whole pass over the rows gave no example."""
@@ -217,6 +246,12 @@ def _chunks(
         return dataset.with_options(data_options()), batched.converter(task, cfg)
     dataset = token_dataset(task, cfg, shuffle=shuffle, num_epochs=num_epochs)
     return dataset.ragged_batch(_CHUNK).with_options(data_options()), lambda batch: batch
+
+
+@functools.cache
+def _readers() -> concurrent.futures.ThreadPoolExecutor:
+    """The threads that read ahead, for all streams of the process."""
+    return concurrent.futures.ThreadPoolExecutor(_READERS, thread_name_prefix="read_ahead")
 
 
 Stream = TaskStream | MemoryStream

@@ -5,18 +5,21 @@ Both are replaced by versions that give the same tokens and also say how long th
 """
 
 import functools
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import seqio
 import tensorflow as tf
 
-from flan_jax.data.config import REQUIRED_FEATURES, DatasetConfig, derive_seed
+from flan_jax.data.config import LOSS_WEIGHTS, TOKEN_FEATURES, DatasetConfig, derive_seed
 from flan_jax.data.packing import CUT_EOS, TRUNCATED_INPUTS, TRUNCATED_TARGETS, Example
 from flan_jax.errors import DataError
 
 UNTRIMMED_SUFFIX = "_untrimmed_length"
+# Of a task with loss weights: how many there are, and how many targets, before any cut.
+WEIGHT_COUNTS = "_weight_counts"
 
 
 def counting_task(task: seqio.Task) -> seqio.Task:
@@ -62,13 +65,16 @@ def trim(
     Args:
       features: one example of a `counting_task`.
       output_features: the task's features.
-      lengths: most tokens by feature name.
+      lengths: most tokens by feature name; without 'inputs' these are not read.
 
     Returns:
-      `{'inputs', 'targets'}` as int32, and an int32 sum of the flags of `packing.Example`.
+      `{'inputs', 'targets'}` as int32, with loss weights cut likewise and `WEIGHT_COUNTS` where the
+      task has any, and an int32 sum of the flags of `packing.Example`.
     """
     kept, flags = {}, tf.constant(0)
-    for name, flag in zip(REQUIRED_FEATURES, (TRUNCATED_INPUTS, TRUNCATED_TARGETS), strict=True):
+    for name, flag in zip(TOKEN_FEATURES, (TRUNCATED_INPUTS, TRUNCATED_TARGETS), strict=True):
+        if name not in lengths:
+            continue
         tokens = features[name]
         kept[name] = tf.cast(tokens[: lengths[name]], tf.int32)
         was_cut = tf.cast(untrimmed_length(features, name) > lengths[name], tf.int32)
@@ -77,6 +83,11 @@ def trim(
             eos = output_features[name].vocabulary.eos_id
             has_eos = tf.reduce_any(kept[name][-1:] == eos)
             flags += CUT_EOS * was_cut * tf.cast(~has_eos, tf.int32)
+    if LOSS_WEIGHTS in features:
+        weights = features[LOSS_WEIGHTS]
+        kept[LOSS_WEIGHTS] = weights[: lengths["targets"]]
+        counts = [tf.size(weights), untrimmed_length(features, "targets")]
+        kept[WEIGHT_COUNTS] = tf.stack(counts)
     return kept, flags
 
 
@@ -139,7 +150,7 @@ def open_task(
 def token_dataset(
     task: seqio.Task, cfg: DatasetConfig, *, shuffle: bool, num_epochs: int | None
 ) -> tf.data.Dataset:
-    """Returns `{'inputs', 'targets', 'flags'}` of a task's split, trimmed, before batching."""
+    """Returns a task's split before batching: what `trim` keeps, and `flags`."""
 
     def keep(features):
         # Other output features stay because seqio checks that they are there.
@@ -158,19 +169,59 @@ def chunk_examples(batch: Any, name: str, task_id: int, cfg: DatasetConfig) -> l
     """Takes a ragged batch of `token_dataset` apart.
 
     Raises:
-      DataError: `cfg.strict` is set and an example has cut or no targets.
+      DataError: loss weights do not fit the targets; or `cfg.strict` is set and an example has cut
+        or no targets.
     """
-    inputs, targets = batch["inputs"], batch["targets"]
     flags = batch["flags"].numpy().tolist()
-    inputs_N, targets_N = inputs.flat_values.numpy(), targets.flat_values.numpy()
-    input_ends, target_ends = inputs.row_splits.numpy(), targets.row_splits.numpy()
     if cfg.strict:
-        _check_strict(flags, np.diff(target_ends), name, cfg)
-    a, b = input_ends.tolist(), target_ends.tolist()
-    return [
-        Example(task_id, inputs_N[a[i] : a[i + 1]], targets_N[b[i] : b[i + 1]], flag)
-        for i, flag in enumerate(flags)
-    ]
+        _check_strict(flags, batch["targets"].row_lengths().numpy(), name, cfg)
+    none = np.zeros(0, np.int32)
+    inputs = _vectors(batch["inputs"]) if "inputs" in batch else itertools.repeat(none)
+    fields: list[Any] = [itertools.repeat(task_id), inputs, _vectors(batch["targets"]), flags]
+    if LOSS_WEIGHTS in batch:
+        weights = _vectors(batch[LOSS_WEIGHTS])
+        counts = batch[WEIGHT_COUNTS].numpy().tolist()
+        fields.append(checked_weights(weights, counts, name, cfg.split))
+    return list(map(Example, *fields))
+
+
+def _vectors(ragged: Any) -> list[np.ndarray]:
+    values_N = ragged.flat_values.numpy()
+    return [values_N[a:b] for a, b in itertools.pairwise(ragged.row_splits.numpy().tolist())]
+
+
+def checked_weights(
+    weights: Sequence[np.ndarray], counts: Sequence[Sequence[int]], name: str, split: str
+) -> list[np.ndarray]:
+    """Returns the loss weights of examples as int32.
+
+    Args:
+      weights: of each example, cut to its targets.
+      counts: of each example its `WEIGHT_COUNTS`.
+      name: task.
+      split: split.
+
+    Raises:
+      DataError: an example has more or fewer weights than targets, or one that is no whole number
+        of 0 or more.
+    """
+    for num_weights, num_targets in counts:
+        if num_weights != num_targets:
+            raise DataError(
+                f"Task {name!r}, split {split!r}: an example has {num_targets} target tokens, an "
+                f"end token included, and {num_weights} numbers in {LOSS_WEIGHTS!r}. Each token "
+                "needs one."
+            )
+    kept = [each.astype(np.int32) for each in weights]
+    for given, whole in zip(weights, kept, strict=True):
+        bad = given[(given != whole) | (given < 0)]
+        if len(bad):
+            raise DataError(
+                f"Task {name!r}, split {split!r}: {LOSS_WEIGHTS!r} holds {bad[0]}; whole numbers "
+                "of 0 or more are expected. The loss is divided by their sum, so multiply "
+                "fractions by a common number."
+            )
+    return kept
 
 
 def _check_strict(

@@ -1,4 +1,4 @@
-"""gin's `seqio.SentencePieceVocabulary` and `seqio.ByteVocabulary`, and word vocabularies.
+"""gin's vocabularies: SentencePiece, bytes, Hugging Face's tokenizer.json; and words.
 
 The configurables are light: they hold settings, and build the seqio object, with TensorFlow, only
 when it is first used.
@@ -48,17 +48,26 @@ class LazyVocabulary:
 
 @gin.configurable(module="seqio")
 class SentencePieceVocabulary(LazyVocabulary):
-    """A SentencePiece model file, with T5's sentinel ids added at its end."""
+    """A SentencePiece model file, with T5's sentinel ids added at its end.
 
-    def __init__(self, sentencepiece_model_file: str, extra_ids: int = 100):
+    The ids of padding, end and unknown token are those of the file. T5's has 32,000 pieces and
+    takes 100 sentinels. mT5's, with 250,100 pieces, has its sentinels inside, and files like
+    PaLM's, with 256,000, have none: both take `extra_ids = 0`.
+    """
+
+    def __init__(
+        self, sentencepiece_model_file: str, extra_ids: int = 100, reverse_extra_ids: bool = True
+    ):
         """Keeps the settings; the file is opened by `build`.
 
         Args:
           sentencepiece_model_file: path of the `.model` file; TensorFlow's remote paths work too.
-          extra_ids: sentinel ids to add. T5's own file has 32,000 pieces and takes 100.
+          extra_ids: sentinel ids to add.
+          reverse_extra_ids: number them downwards, as T5 does: `<extra_id_0>` is the last id.
+            False: it is the first one after the file's own.
 
         Raises:
-          ConfigError: the path is empty or `extra_ids` negative.
+          ConfigError: the path is empty, `extra_ids` negative, `reverse_extra_ids` not a bool.
         """
         if not isinstance(sentencepiece_model_file, str) or not sentencepiece_model_file:
             raise ConfigError(
@@ -67,7 +76,16 @@ class SentencePieceVocabulary(LazyVocabulary):
                 "seqio.SentencePieceVocabulary.sentencepiece_model_file = 'PATH/spiece.model'."
             )
         _check_extra_ids("SentencePieceVocabulary", extra_ids)
-        super().__init__(sentencepiece_model_file=sentencepiece_model_file, extra_ids=extra_ids)
+        if not isinstance(reverse_extra_ids, bool):
+            raise ConfigError(
+                "seqio.SentencePieceVocabulary.reverse_extra_ids must be True or False, found "
+                f"{reverse_extra_ids!r}."
+            )
+        super().__init__(
+            sentencepiece_model_file=sentencepiece_model_file,
+            extra_ids=extra_ids,
+            reverse_extra_ids=reverse_extra_ids,
+        )
 
     def build(self) -> Any:
         """Returns the `seqio.SentencePieceVocabulary`.
@@ -99,6 +117,67 @@ class ByteVocabulary(LazyVocabulary):
         return _build_bytes(**self._settings)
 
 
+@gin.configurable(module="seqio")
+class HuggingFaceVocabulary(LazyVocabulary):
+    """The `tokenizer.json` of a Hugging Face model.
+
+    Ids are those of the file, without added special tokens, as the `tokenizers` library gives them
+    and transformers' classes that read it as it is. (transformers 5 builds Llama's tokenizer anew
+    from its pieces; of files written before, it takes leading blanks otherwise than they say.)
+    Needs `pip install 'flan-jax[hf]'`. No id is reserved for padding: id 0 may be a real token.
+    """
+
+    def __init__(
+        self,
+        tokenizer_json_file: str,
+        eos_token: str | int | None = None,
+        bos_token: str | int | None = None,
+        pad_token: str | int | None = None,
+        unk_token: str | int | None = None,
+        extra_ids: int = 0,
+    ):
+        """Keeps the settings; the file is read by `build`.
+
+        Args:
+          tokenizer_json_file: path of the file. The other files of a Hugging Face directory, if
+            they lie beside it, tell the special tokens.
+          eos_token: end token or its id, where the files do not tell it or another one is wanted;
+            likewise the three below.
+          bos_token: start token.
+          pad_token: padding token.
+          unk_token: unknown token.
+          extra_ids: ids to add at the end, for sentinels.
+
+        Raises:
+          ConfigError: the path is empty, a token neither text nor id, or `extra_ids` negative.
+        """
+        name = "seqio.HuggingFaceVocabulary"
+        if not isinstance(tokenizer_json_file, str) or not tokenizer_json_file:
+            raise ConfigError(
+                f"{name}.tokenizer_json_file must be the path of a tokenizer.json, found "
+                f"{tokenizer_json_file!r}. Bind it in gin: {name}.tokenizer_json_file = "
+                "'PATH/tokenizer.json'."
+            )
+        tokens = {"eos": eos_token, "bos": bos_token, "pad": pad_token, "unk": unk_token}
+        for kind, token in tokens.items():
+            if token is not None and (isinstance(token, bool) or not isinstance(token, str | int)):
+                raise ConfigError(
+                    f"{name}.{kind}_token must be a token such as '</s>', an id, or None to take "
+                    f"what the tokenizer's files say; found {token!r}."
+                )
+        _check_extra_ids("HuggingFaceVocabulary", extra_ids)
+        super().__init__(tokenizer_json_file=tokenizer_json_file, extra_ids=extra_ids, **tokens)
+
+    def build(self) -> Any:
+        """Returns the `hf_vocabulary.HuggingFaceVocabulary`.
+
+        Raises:
+          ConfigError: the library is missing, or a special token is not in the vocabulary.
+          DataError: a file is missing or malformed.
+        """
+        return _build_hugging_face(**self._settings)
+
+
 def word_vocabulary(words: Sequence[str], extra_ids: int = 0) -> Any:
     """Returns a `flan_jax.data.words.WordVocabulary` of whitespace-separated words.
 
@@ -126,7 +205,9 @@ def _check_extra_ids(name: str, extra_ids: Any) -> None:
 
 
 @functools.cache
-def _build_sentencepiece(sentencepiece_model_file: str, extra_ids: int) -> Any:
+def _build_sentencepiece(
+    sentencepiece_model_file: str, extra_ids: int, reverse_extra_ids: bool
+) -> Any:
     path = sentencepiece_model_file
     remedy = (
         "Give the path of a SentencePiece model with --gin.seqio.SentencePieceVocabulary."
@@ -139,7 +220,9 @@ def _build_sentencepiece(sentencepiece_model_file: str, extra_ids: int) -> Any:
         )
     import seqio
 
-    vocabulary = seqio.SentencePieceVocabulary(path, extra_ids=extra_ids)
+    vocabulary = seqio.SentencePieceVocabulary(
+        path, extra_ids=extra_ids, reverse_extra_ids=reverse_extra_ids
+    )
     try:
         vocabulary.load_model()
     except Exception as error:
@@ -156,3 +239,12 @@ def _build_bytes(extra_ids: int) -> Any:
     import seqio
 
     return seqio.ByteVocabulary(extra_ids=extra_ids)
+
+
+@functools.cache
+def _build_hugging_face(
+    tokenizer_json_file: str, extra_ids: int, **special: str | int | None
+) -> Any:
+    from flan_jax.data import hf_vocabulary
+
+    return hf_vocabulary.HuggingFaceVocabulary(tokenizer_json_file, special, extra_ids)

@@ -1,4 +1,4 @@
-"""Decoding and scoring of batches with an encoder-decoder model.
+"""Decoding and scoring of batches, with an encoder-decoder or a decoder-only model.
 
 Everything here is a pure function to be traced: wrap it in `jax.jit` with the `DecodeConfig` (and
 the model) static, and enter `partitioner.activate()` around the call.
@@ -16,10 +16,10 @@ from flan_jax import errors
 from flan_jax.decode import beam, cache, sampling
 from flan_jax.decode.config import DecodeConfig
 from flan_jax.decode.output import DecodeOutput, best_first
-from flan_jax.models import layers, scan
+from flan_jax.models import layers, lora, scan
 
 if TYPE_CHECKING:  # The model offers `predict_batch` through this module.
-    from flan_jax.models.encoder_decoder import EncoderDecoderModel
+    from flan_jax.models.base import BaseModel
 
 __all__ = ["DecodeConfig", "DecodeOutput", "OptionScores", "decode_batch", "score_options"]
 
@@ -41,21 +41,24 @@ class OptionScores:
 
 
 def decode_batch(
-    model: "EncoderDecoderModel",
+    model: "BaseModel",
     params: Any,
     batch: Mapping[str, jax.Array],
     key: jax.Array | None,
     config: DecodeConfig,
 ) -> DecodeOutput:
-    """Decodes every row of `batch`; each input is encoded once, whatever the number of outputs.
+    """Decodes every row of `batch`; each input is run once, whatever the number of outputs.
 
     Args:
-      model: the model; its `module` encodes, makes the cache and steps.
+      model: the model; its `module` makes the cache and steps.
       params: its parameters.
-      batch: `encoder_input_tokens` int32 BxL. Rows of zeros are padding and produce nothing.
-        `decoder_target_tokens` BxT gives the decode length if the config has none; its content is
-        not read. `row_ids` int32 B names the rows for method 'sample': a row's draws depend on
-        `key`, its id and the number of the sample only. Without it rows count from 0.
+      batch: for an encoder-decoder `encoder_input_tokens` int32 BxL, rows of zeros being padding,
+        which produces nothing; `decoder_target_tokens` BxT gives the decode length if the config
+        has none, its content is not read. For a decoder-only model `decoder_prefix_tokens` int32
+        BxP, the model's `bos_id` and the inputs, padded at the right, and
+        `decoder_prefix_lengths` int32 B, 0 for padding rows. For both, `row_ids` int32 B names the
+        rows for method 'sample': a row's draws depend on `key`, its id and the number of the sample
+        only. Without it rows count from 0.
       key: PRNG key of method 'sample', else unused.
       config: how to decode.
 
@@ -65,14 +68,11 @@ def decode_batch(
     Raises:
       ConfigError: no decode length is known, or 'sample' was given no key.
     """
-    length = _decode_length(batch, config)
-    tokens_BxL = batch["encoder_input_tokens"]
-    active_B = jnp.any(tokens_BxL > 0, axis=1)
-    encoded_BxLxD: Any = model.module.apply(
-        {"params": params}, tokens_BxL, enable_dropout=False, method="encode"
-    )
+    length = _decode_length(model, batch, config)
+    active_B = model.active_rows(batch)
+    encoded = model.encode_batch(params, batch)
     module, variables, step_variables = _prepare_steps(model.module, params, config)
-    start: Any = module.apply(variables, encoded_BxLxD, tokens_BxL, length, method="init_cache")
+    start = model.init_cache(module, variables, encoded, batch, length)
     if config.num_hypotheses > 1:
         start = start.repeat(config.num_hypotheses)
 
@@ -105,9 +105,15 @@ def decode_batch(
     return best_first(output, config.num_outputs)
 
 
-def _decode_length(batch: Mapping[str, jax.Array], config: DecodeConfig) -> int:
+def _decode_length(model: "BaseModel", batch: Mapping[str, jax.Array], config: DecodeConfig) -> int:
     if config.max_decode_length is not None:
         return config.max_decode_length
+    if model.row_layout.decoder_only:
+        # The targets of such rows have the inputs before them.
+        raise errors.ConfigError(
+            "DecodeConfig.max_decode_length is None: set decoding.DecodeConfig.max_decode_length "
+            "to the most tokens to produce."
+        )
     if "decoder_target_tokens" in batch:
         return batch["decoder_target_tokens"].shape[1]
     raise errors.ConfigError(
@@ -120,9 +126,10 @@ def _prepare_steps(module: Any, params: Any, config: DecodeConfig) -> tuple[Any,
     """Lays the decoder's weights out for steps of one token, if `config` says so.
 
     A scan over stacked layers copies each layer and its cache out of the stack at every step. Here
-    the layers are taken out of the stack once, and their kernels transposed (`layers.project_rows`
-    says why). Greedy decoding of T5.1.1-small on CPU, 8 rows of 256 and 32 tokens, CPU-seconds: 4.3
-    as it stands, 3.3 unstacked, 3.0 transposed too; 1.7 of them are for the encoder's side.
+    adapters are merged, the layers taken out of the stack once, and their kernels transposed
+    (`layers.project_rows` says why). Greedy decoding of T5.1.1-small on CPU, 8 rows of 256 and 32
+    tokens, CPU-seconds: 4.3 as it stands, 3.3 unstacked, 3.0 transposed too; 1.7 of them are for
+    the encoder's side.
 
     Returns:
       (module, variables, step_variables): the network and what it takes in `init_cache`, and in
@@ -135,6 +142,7 @@ def _prepare_steps(module: Any, params: Any, config: DecodeConfig) -> tuple[Any,
         prepare = jax.default_backend() == "cpu" and size <= _PREPARED_BYTES
     if not prepare:
         return module, {"params": params}, {"params": params}
+    module, params = lora.merge_network(module, params)
     network = module.config
     if network.scan_layers:
         module = module.clone(config=dataclasses.replace(network, scan_layers=False))
@@ -157,12 +165,13 @@ def _choose_fn(
 
 
 def score_options(
-    model: "EncoderDecoderModel",
+    model: "BaseModel",
     params: Any,
-    encoder_tokens_BxL: jax.Array,
+    batch: Mapping[str, jax.Array],
     options_BxOxT: jax.Array,
+    lengths_BxO: jax.Array | None = None,
 ) -> OptionScores:
-    """Scores O targets for each input, encoding each input once.
+    """Scores O targets for each input, running each input once.
 
     The score of an option depends neither on its neighbours, nor on the batch size, nor on how far
     inputs and options are padded.
@@ -170,28 +179,22 @@ def score_options(
     Args:
       model: the model.
       params: its parameters.
-      encoder_tokens_BxL: int32, 0 is padding.
-      options_BxOxT: int32 target tokens, with the end token if it is to count, then 0. An option of
-        zeros is not there: its `tokens_BxO` is 0.
+      batch: the inputs, as for `decode_batch`.
+      options_BxOxT: int32 target tokens, with the end token if it is to count, padded at the right.
+      lengths_BxO: int32 tokens of each option; 0 marks one that is not there, whose `tokens_BxO` is
+        0. None counts the tokens above 0, for vocabularies in which 0 is padding only.
     """
     B, num_options, T = options_BxOxT.shape
-    module, variables = model.module, {"params": params}
-    encoded_BxLxD: Any = module.apply(
-        variables, encoder_tokens_BxL, enable_dropout=False, method="encode"
-    )
-    targets_NxT = options_BxOxT.reshape(B * num_options, T)
-    logits_NxTxV: Any = module.apply(
-        variables,
-        jnp.repeat(encoded_BxLxD, num_options, axis=0),
-        jnp.repeat(encoder_tokens_BxL, num_options, axis=0),
-        jnp.pad(targets_NxT, ((0, 0), (1, 0)))[:, :T],
-        targets_NxT,
-        enable_dropout=False,
-        method="decode",
-    )
-    picked_NxT = jnp.take_along_axis(logits_NxTxV, targets_NxT[:, :, None], axis=-1)[:, :, 0]
+    if lengths_BxO is None:
+        real_BxOxT = options_BxOxT > 0
+    else:
+        real_BxOxT = jnp.arange(T)[None, None] < lengths_BxO[:, :, None]
+    logits_NxTxV = model.option_logits(params, batch, options_BxOxT)
+    targets_NxTx1 = options_BxOxT.reshape(B * num_options, T, 1)
+    picked_NxT = jnp.take_along_axis(logits_NxTxV, targets_NxTx1, axis=-1)[:, :, 0]
     log_probs_NxT = picked_NxT - jax.nn.logsumexp(logits_NxTxV, axis=-1)
-    real_NxT = targets_NxT > 0
-    sums_N = jnp.sum(jnp.where(real_NxT, log_probs_NxT, 0.0), axis=1)
-    counts_N = jnp.sum(real_NxT, axis=1, dtype=jnp.float32)
-    return OptionScores(sums_N.reshape(B, num_options), counts_N.reshape(B, num_options))
+    log_probs_BxOxT = log_probs_NxT.reshape(B, num_options, T)
+    return OptionScores(
+        log_likelihood_BxO=jnp.sum(jnp.where(real_BxOxT, log_probs_BxOxT, 0.0), axis=2),
+        tokens_BxO=jnp.sum(real_BxOxT, axis=2, dtype=jnp.float32),
+    )

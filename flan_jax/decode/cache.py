@@ -1,12 +1,15 @@
 """Following beams through a key-value cache without leaving a row."""
 
 import dataclasses
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 
+from flan_jax.models.decoder import PrefixCache
 from flan_jax.models.t5 import DecodeCache
+
+Cache = TypeVar("Cache", DecodeCache, PrefixCache)
 
 
 def take_beams(tree: Any, batch_axis: int, source_BxK: jax.Array) -> Any:
@@ -30,7 +33,7 @@ def take_beams(tree: Any, batch_axis: int, source_BxK: jax.Array) -> Any:
     return jax.tree.map(take, tree)
 
 
-def gather_beams(cache: DecodeCache, source_BxK: jax.Array) -> DecodeCache:
+def gather_beams(cache: Cache, source_BxK: jax.Array) -> Cache:
     """Reorders the beams of a cache; keys and values of the input are the same for all of a row."""
     moved = take_beams(cache.self_attention, cache.batch_axis, source_BxK)
     return dataclasses.replace(cache, self_attention=moved)

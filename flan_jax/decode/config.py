@@ -36,7 +36,8 @@ class DecodeConfig:
         all `beam_size` finished hypotheses score at least as high as the best open one would if it
         ended now. True: as soon as `beam_size` hypotheses have finished. 'never': when the best
         open one could not catch up even with the most favourable length, which is exact.
-      eos_id: token that ends an output.
+      eos_id: token that ends an output. For the default, evaluation and `flan-jax infer` put the
+        end token of the vocabulary.
       num_return: outputs kept per input, best first; None keeps all that the method produces.
       prepare_weights: copy the decoder's weights into the layout that steps of one token read
         fastest, before the first step: layers out of their stack (of a network with `scan_layers`)

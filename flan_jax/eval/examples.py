@@ -40,7 +40,12 @@ class TaskRows:
     truncated_targets: int
 
     def text(self, index: int, feature: str) -> str:
-        """The text of a feature: as the task gave it, else the decoded tokens."""
+        """The text of a feature: as the task gave it, else the decoded tokens.
+
+        Empty where the task has no such feature.
+        """
+        if feature not in self.task.output_features:
+            return ""
         example = self.examples[index]
         given = example.get(f"{feature}_pretokenized")
         if isinstance(given, bytes):

@@ -15,18 +15,22 @@ import numpy as np
 
 from flan_jax import telemetry
 from flan_jax.data import eval_data
+from flan_jax.data.layout import RowLayout
 from flan_jax.decode import api
 from flan_jax.decode.config import DecodeConfig
 from flan_jax.mesh import PjitPartitioner
-from flan_jax.models.encoder_decoder import EncoderDecoderModel
+from flan_jax.models.base import BaseModel
 
 Say = Callable[[str], None]
 
-# Encoder lengths that are compiled: the configured one, a half and a quarter of it, no shorter
+# Input lengths that are compiled: the configured one, a half and a quarter of it, no shorter
 # than this. More shapes would save less time than compiling them takes.
 _SHORTEST_BUCKET = 32
 _NUM_BUCKETS = 3
 _PROGRESS_S = 10.0
+
+# What decoding reads of a batch, of an encoder-decoder and of a decoder alone.
+_DECODED_FROM = ("encoder_input_tokens", "decoder_prefix_tokens", "decoder_prefix_lengths")
 
 # What has been compiled in this process, to say so before the wait.
 _COMPILED: set[Any] = set()
@@ -76,7 +80,7 @@ class Progress:
 
 
 def length_buckets(longest: int) -> list[int]:
-    """The encoder lengths that are compiled, ascending: `longest`, and parts of it.
+    """The input lengths that are compiled, ascending: `longest`, and parts of it.
 
     >>> length_buckets(512), length_buckets(64), length_buckets(20)
     ([128, 256, 512], [32, 64], [20])
@@ -90,17 +94,29 @@ def whole_batch(partitioner: PjitPartitioner, batch_size: int) -> int:
     return -(-batch_size // partitioner.batch_divisor) * partitioner.batch_divisor
 
 
+def with_end_token(config: DecodeConfig, end_token: int | None) -> DecodeConfig:
+    """Returns the configuration with the vocabulary's end token in place of the default one.
+
+    Args:
+      config: how to decode. An `eos_id` other than the default is somebody's choice and stays.
+      end_token: the vocabulary's, None if it has none.
+    """
+    if end_token is None or config.eos_id != DecodeConfig.eos_id:
+        return config
+    return dataclasses.replace(config, eos_id=int(end_token))
+
+
 class Predictor:
     """Decodes and scores rows of one model on one mesh.
 
     Attributes:
-      lengths: most tokens of a row's 'inputs' and 'targets'.
+      lengths: most tokens of a row's 'inputs' (0 without any) and 'targets'.
       compile_s: seconds spent compiling so far.
     """
 
     def __init__(
         self,
-        model: EncoderDecoderModel,
+        model: BaseModel,
         params: Any,
         partitioner: PjitPartitioner,
         batch_size: int,
@@ -114,12 +130,17 @@ class Predictor:
           params: its parameters, on the partitioner's mesh.
           partitioner: the mesh; `batch_size` is rounded up to a multiple of its batch divisor.
           batch_size: rows of a batch.
-          lengths: most tokens of a row's 'inputs' and 'targets'.
+          lengths: most tokens of a row's 'inputs' and 'targets'; a decoder alone may do without
+            'inputs', and then starts from nothing.
           say: receives progress lines.
+
+        Raises:
+          ConfigError: the model needs a length of 'inputs'.
         """
+        model.row_layout.check_lengths(lengths, "task_feature_lengths")
         self._model, self._params, self._partitioner = model, params, partitioner
         self._batch_size = whole_batch(partitioner, batch_size)
-        self.lengths = dict(lengths)
+        self.lengths = {"inputs": 0, **lengths}
         self._say = say
         self.compile_s = 0.0
 
@@ -150,8 +171,8 @@ class Predictor:
         def run(features, indices):
             ids_B = np.zeros(self._batch_size, np.int32)
             ids_B[: len(indices)] = ids_N[indices]
-            batch = {"encoder_input_tokens": features["encoder_input_tokens"], "row_ids": ids_B}
-            batch = self._partitioner.put_batch(batch)
+            read = {name: features[name] for name in _DECODED_FROM if name in features}
+            batch = self._partitioner.put_batch({**read, "row_ids": ids_B})
             with self._partitioner.activate():
                 return _decode(self._model, self._partitioner, config, self._params, batch, key)
 
@@ -166,10 +187,15 @@ class Predictor:
 
         name = f"{config.method} decoding of {config.max_decode_length} tokens"
         inputs = [{"inputs": example["inputs"]} for example in examples]
-        return self._run(inputs, run, split, (name, config), what)
+        layout = self._model.row_layout
+        batches = self._batches(inputs, layout, prefixes=True)
+        return self._run(batches, run, split, (name, config), what)
 
     def score(self, examples: Sequence[Mapping[str, Any]], *, what: str = "scoring") -> list[Score]:
         """Scores the 'targets' of every example given its 'inputs'.
+
+        Inputs play no part in the score, whatever the model's loss is on; the task's loss weights
+        do.
 
         Args:
           examples: int32 token vectors by feature name.
@@ -186,29 +212,36 @@ class Predictor:
             return Score(float(sums_B[position]), int(weights_B[position]))
 
         name = f"scoring of {self.lengths['targets']} tokens"
-        return self._run(examples, run, split, (name,), what)
+        layout = dataclasses.replace(self._model.row_layout, loss_on="targets")
+        return self._run(self._batches(examples, layout), run, split, (name,), what)
+
+    def _batches(
+        self, examples: Sequence[Mapping[str, Any]], layout: RowLayout, prefixes: bool = False
+    ) -> eval_data.EvalBatches:
+        return eval_data.EvalBatches(
+            examples,
+            self.lengths,
+            self._batch_size,
+            input_buckets=length_buckets(self.lengths["inputs"]),
+            layout=layout,
+            prefixes=prefixes,
+        )
 
     def _run(
         self,
-        examples: Sequence[Mapping[str, Any]],
+        batches: eval_data.EvalBatches,
         run: Callable[[Mapping[str, np.ndarray], np.ndarray], Any],
         split: Callable[[Any, int], Any],
         kind: tuple[Any, ...],
         what: str,
     ) -> list[Any]:
         """Results by example; a batch is queued before the results of the last one are read."""
-        batches = eval_data.EvalBatches(
-            examples,
-            self.lengths,
-            self._batch_size,
-            input_buckets=length_buckets(self.lengths["inputs"]),
-        )
-        progress = Progress(what, len(examples), self._say)
+        progress = Progress(what, batches.num_examples, self._say)
 
         def results() -> Iterator[list[Any]]:
             waiting: tuple[int, Any] | None = None
             for batch in batches:
-                is_new = self._announce(kind, batch.features["encoder_input_tokens"].shape[1])
+                is_new = self._announce(kind, batch.input_length)
                 started_s = time.monotonic()
                 queued = (len(batch.indices), run(batch.features, batch.indices))
                 if is_new:  # The call returns when it is compiled and queued.

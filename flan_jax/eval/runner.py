@@ -25,10 +25,18 @@ from flan_jax.decode.config import DecodeConfig
 from flan_jax.errors import DataError, FlanJaxError
 from flan_jax.eval import metrics as metrics_lib
 from flan_jax.eval.examples import TaskRows, read_rows
-from flan_jax.eval.predictions import Prediction, Predictor, Progress, Say, Score, whole_batch
+from flan_jax.eval.predictions import (
+    Prediction,
+    Predictor,
+    Progress,
+    Say,
+    Score,
+    whole_batch,
+    with_end_token,
+)
 from flan_jax.losses import LossSums
 from flan_jax.mesh import PjitPartitioner
-from flan_jax.models.encoder_decoder import EncoderDecoderModel
+from flan_jax.models.base import BaseModel
 
 Results = dict[str, dict[str, Any]]
 
@@ -40,7 +48,7 @@ _NONE_IS_USUAL = ("truncated_inputs", "truncated_targets", "unfinished")
 
 
 def evaluate_tasks(
-    model: EncoderDecoderModel,
+    model: BaseModel,
     params: Any,
     partitioner: PjitPartitioner,
     cfg: DatasetConfig,
@@ -61,7 +69,7 @@ def evaluate_tasks(
       partitioner: the mesh.
       cfg: tasks, split, lengths and batch size; packing and shuffling play no part.
       decode_config: how to decode; greedy by default. Without a `max_decode_length` it is the
-        length of 'targets'.
+        length of 'targets'; see `predictions.with_end_token`.
       output_dir: where `<task>-<step>.jsonl` go, one row an example, in the order of the split:
         `inputs`, `targets`, `prediction`, `score`, `task`, and `predictions` and `scores` where an
         input has several outputs. None writes nothing.
@@ -80,8 +88,9 @@ def evaluate_tasks(
     Raises:
       NotFoundError, ConfigError, DataError: there are no such tasks; see `mixture.resolve`.
     """
-    decode_config = decode_config or DecodeConfig()
     resolved = resolve(cfg) if mixture is None else mixture
+    end = resolved.output_features["targets"].vocabulary.eos_id
+    decode_config = with_end_token(decode_config or DecodeConfig(), end)
     predictor = Predictor(model, params, partitioner, cfg.batch_size, cfg.task_feature_lengths, say)
     found: Results = {}
     for group in _groups(resolved, cfg, num_examples, found, say):
@@ -121,7 +130,7 @@ def raise_failures(found: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def train_eval(
-    model: EncoderDecoderModel,
+    model: BaseModel,
     params: Any,
     partitioner: PjitPartitioner,
     cfg: DatasetConfig,
@@ -157,7 +166,10 @@ def train_eval(
             rows = read_rows(resolved, share, cfg, None)
             task = eval_data.EvalTask(share.name, share.task, 0, rows.examples, 0, 0)
             total = None
-            for _, batch in eval_data.loss_batches(cfg, [task], max_batches=max_batches):
+            batches = eval_data.loss_batches(
+                cfg, [task], max_batches=max_batches, layout=model.row_layout
+            )
+            for _, batch in batches:
                 with partitioner.activate():
                     sums = _loss(model, partitioner, params, partitioner.put_batch(batch))
                 total = sums if total is None else total + sums

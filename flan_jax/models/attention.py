@@ -1,4 +1,4 @@
-"""Attention of the T5 family: masks, relative position bias, and one attention routine.
+"""Attention of all models: masks, relative position bias, and one attention routine.
 
 The letters of the array names are listed in `layers.py`. Masks are boolean, True where a query may
 look at a key. Relative bias needs no positions for packed rows: two tokens of one segment are as
@@ -7,16 +7,13 @@ far apart in the row as in the segment.
 
 import functools
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 from jax import lax
-from jax.typing import DTypeLike
-
-from flan_jax.models.layers import Dense, constrain, drop
 
 # Logit of a forbidden key. A query that may see nothing gets equal weights, as in T5X, never NaN.
 MASKED_LOGIT = -1e10
@@ -36,6 +33,11 @@ def causal_mask(length: int) -> jax.Array:
     """Returns 1x1xTxT, True where the key is not after the query."""
     position_T = jnp.arange(length)
     return (position_T[:, None] >= position_T[None, :])[None, None]
+
+
+def prefix_mask(query_BxQ: jax.Array, key_BxS: jax.Array) -> jax.Array:
+    """Returns Bx1xQxS, True where both positions are marked (not 0): they see each other."""
+    return (query_BxQ != 0)[:, None, :, None] & (key_BxS != 0)[:, None, None, :]
 
 
 def relative_bucket(
@@ -109,149 +111,101 @@ class RelativePositionBias(nn.Module):
         row_HxS = lax.dynamic_slice_in_dim(value_HxP, start, key_length, axis=1)
         return row_HxS[None, :, None, :]
 
+    def far_rows(self, position_BxQ: jax.Array, key_length: int) -> jax.Array:
+        """Returns the bias BxHxQxS of causal queries at traced positions, keys from position 0."""
+        assert not self.bidirectional, "bias of single rows is for causal decoding"
+        # From the greatest distance on there is one bucket: a short table serves any position.
+        value_HxP = self._by_distance(-np.arange(self.max_distance + 1))
+        distance_BxQxS = position_BxQ[:, :, None] - jnp.arange(key_length)[None, None]
+        distance_BxQxS = jnp.clip(distance_BxQxS, 0, self.max_distance)
+        return jnp.moveaxis(jnp.take(value_HxP, distance_BxQxS, axis=1), 0, 1)
 
-def attend(
-    query_BxHxQxK: jax.Array,
-    key_BxHxSxK: jax.Array,
-    value_BxHxSxK: jax.Array,
-    mask: jax.Array | None = None,
-    bias: jax.Array | None = None,
-) -> jax.Array:
-    """Softmax attention; every attention of the models goes through here.
 
-    T5 does not divide the logits by sqrt(K): the initial query kernel is divided instead.
-
-    Args:
-        query_BxHxQxK: queries.
-        key_BxHxSxK: keys.
-        value_BxHxSxK: values.
-        mask: boolean, broadcastable to BxHxQxS.
-        bias: float32, broadcastable to BxHxQxS.
-
-    Returns:
-        BxHxQxK in the dtype of the values. Logits and softmax are float32.
-    """
-    logits_BxHxQxS = jnp.einsum(
-        "bhqk,bhsk->bhqs", query_BxHxQxK, key_BxHxSxK, preferred_element_type=jnp.float32
+def relative_bias(config: Any, bidirectional: bool) -> RelativePositionBias:
+    """The relative bias that a configuration describes."""
+    return RelativePositionBias(
+        config.num_heads, bidirectional, config.relpos_num_buckets, config.relpos_max_distance
     )
-    if bias is not None:
-        logits_BxHxQxS = logits_BxHxQxS + bias
-    if mask is not None:
-        logits_BxHxQxS = jnp.where(mask, logits_BxHxQxS, MASKED_LOGIT)
-    weights_BxHxQxS = jax.nn.softmax(logits_BxHxQxS, axis=-1).astype(value_BxHxSxK.dtype)
-    return jnp.einsum("bhqs,bhsk->bhqk", weights_BxHxQxS, value_BxHxSxK)
 
 
-def write_position(
-    cache: jax.Array, new_BxHx1xK: jax.Array, index: jax.Array, layer: jax.Array | None
-) -> tuple[jax.Array, jax.Array]:
-    """Writes one position into a key or value cache.
+class Source(NamedTuple):
+    """Keys and values that queries look at, of all heads or of G key-value heads.
+
+    Attributes:
+        key_BxGxSxK: keys.
+        value_BxGxSxK: values.
+        mask: boolean, broadcastable to NxHxQxS for queries NxHxQxK; None masks nothing.
+        bias: float32, likewise.
+    """
+
+    key_BxGxSxK: jax.Array
+    value_BxGxSxK: jax.Array
+    mask: jax.Array | None = None
+    bias: jax.Array | None = None
+
+
+def attend(query_NxHxQxK: jax.Array, *sources: Source, scale: float | None = None) -> jax.Array:
+    """Softmax attention over one or more sources; every attention of the models goes through here.
+
+    Several sources act as one whose keys and values stand in a row, without copying them together.
+    A source may have fewer heads than the queries, each then serving as many query heads as stand
+    beside each other (grouped-query attention, or multi-query with one), and fewer rows, each then
+    serving as many query rows (several outputs that share one prompt).
 
     Args:
-        cache: BxHxMxK, or NxBxHxMxK when `layer` is given.
-        new_BxHx1xK: key or value of the position.
-        index: scalar int32 position.
-        layer: scalar int32 layer for a stacked cache, else None.
+        query_NxHxQxK: queries.
+        *sources: what they look at; B divides N, and G divides H.
+        scale: factor of the logits. T5 has none: its initial query kernel is divided by sqrt(K)
+            instead.
 
     Returns:
-        The whole updated cache, and this layer's BxHxMxK part of it.
+        NxHxQxK in the dtype of the values. Logits and softmax are float32.
     """
-    zero = jnp.zeros_like(index)
-    if layer is None:
-        cache = lax.dynamic_update_slice(cache, new_BxHx1xK, (zero, zero, index, zero))
-        return cache, cache
-    cache = lax.dynamic_update_slice(cache, new_BxHx1xK[None], (layer, zero, zero, index, zero))
-    return cache, lax.dynamic_index_in_dim(cache, layer, axis=0, keepdims=False)
+    logits = [_source_logits(query_NxHxQxK, source, scale) for source in sources]
+    weights = jax.nn.softmax(jnp.concatenate(logits, axis=-1), axis=-1)
+    weights = weights.astype(sources[0].value_BxGxSxK.dtype)
+    ends = np.cumsum([part.shape[-1] for part in logits])[:-1]
+    mixed = [
+        _mix(part, source.value_BxGxSxK)
+        for part, source in zip(jnp.split(weights, ends, axis=-1), sources, strict=True)
+    ]
+    return functools.reduce(jnp.add, mixed)
 
 
-class MultiHeadAttention(nn.Module):
-    """Query, key, value and output projections around `attend`; 2-D kernels, no biases."""
-
-    num_heads: int
-    head_dim: int
-    emb_dim: int
-    dropout_rate: float
-    dtype: DTypeLike = jnp.float32
-
-    def setup(self) -> None:
-        """Creates the four projections."""
-        init = functools.partial(
-            nn.initializers.variance_scaling, mode="fan_in", distribution="normal"
+def _source_logits(query_NxHxQxK: jax.Array, source: Source, scale: float | None) -> jax.Array:
+    """Masked logits NxHxQxS, float32."""
+    key = source.key_BxGxSxK
+    if key.shape[:2] == query_NxHxQxK.shape[:2]:
+        logits = jnp.einsum(
+            "bhqk,bhsk->bhqs", query_NxHxQxK, key, preferred_element_type=jnp.float32
         )
-        joined = self.num_heads * self.head_dim
-        heads_in = ("embed", "joined_kv")
-        # Variance 1/head_dim smaller is the 1/sqrt(K) that the attention logits lack.
-        self.query = Dense(joined, heads_in, self.dtype, init(1.0 / self.head_dim))
-        self.key = Dense(joined, heads_in, self.dtype, init(1.0))
-        self.value = Dense(joined, heads_in, self.dtype, init(1.0))
-        self.out = Dense(self.emb_dim, ("joined_kv", "embed"), self.dtype, init(1.0))
+    else:
+        logits = jnp.einsum(
+            "brgeqk,bgsk->brgeqs",
+            _grouped(query_NxHxQxK, key),
+            key,
+            preferred_element_type=jnp.float32,
+        ).reshape(*query_NxHxQxK.shape[:3], key.shape[2])
+    if scale is not None:
+        logits = logits * scale
+    if source.bias is not None:
+        logits = logits + source.bias
+    if source.mask is not None:
+        logits = jnp.where(source.mask, logits, MASKED_LOGIT)
+    return logits
 
-    def _split(self, x_BxSxJ: jax.Array) -> jax.Array:
-        """BxSxJ to BxHxSxK."""
-        x_BxSxHxK = x_BxSxJ.reshape(*x_BxSxJ.shape[:2], self.num_heads, self.head_dim)
-        x_BxSxHxK = constrain(x_BxSxHxK, "batch", "length", "heads", "kv")
-        return x_BxSxHxK.transpose(0, 2, 1, 3)
 
-    def _project_out(self, x_BxHxQxK: jax.Array) -> jax.Array:
-        """BxHxQxK to BxQxD."""
-        x_BxQxHxK = x_BxHxQxK.transpose(0, 2, 1, 3)
-        x_BxQxHxK = constrain(x_BxQxHxK, "batch", "length", "heads", "kv")
-        joined = self.num_heads * self.head_dim
-        return self.out(x_BxQxHxK.reshape(*x_BxQxHxK.shape[:2], joined))
+def _mix(weights_NxHxQxS: jax.Array, value_BxGxSxK: jax.Array) -> jax.Array:
+    """Weighted sums NxHxQxK of values."""
+    if value_BxGxSxK.shape[:2] == weights_NxHxQxS.shape[:2]:
+        return jnp.einsum("bhqs,bhsk->bhqk", weights_NxHxQxS, value_BxGxSxK)
+    weights = _grouped(weights_NxHxQxS, value_BxGxSxK)
+    mixed = jnp.einsum("brgeqs,bgsk->brgeqk", weights, value_BxGxSxK)
+    return mixed.reshape(*weights_NxHxQxS.shape[:3], value_BxGxSxK.shape[3])
 
-    def project_key_value(self, x_BxSxD: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Returns keys and values, each BxHxSxK."""
-        return self._split(self.key(x_BxSxD)), self._split(self.value(x_BxSxD))
 
-    def __call__(
-        self,
-        x_BxQxD: jax.Array,
-        source_BxSxD: jax.Array,
-        mask: jax.Array | None,
-        bias: jax.Array | None,
-        keep_BxHxS: jax.Array | None = None,
-    ) -> jax.Array:
-        """Attends from every position of `x` to `source`; returns BxQxD.
-
-        `keep_BxHxS` is the dropout mask of the attention weights, the same for all queries.
-        """
-        query = self._split(self.query(x_BxQxD))
-        key, value = self.project_key_value(source_BxSxD)
-        if keep_BxHxS is not None:
-            # Dropping a key's value is dropping its weight for all queries, on fewer elements.
-            value = drop(value, keep_BxHxS[..., None], self.dropout_rate)
-        return self._project_out(attend(query, key, value, mask, bias))
-
-    def attend_cached(
-        self, x_Bx1xD: jax.Array, key_BxHxSxK: jax.Array, value_BxHxSxK: jax.Array, mask: jax.Array
-    ) -> jax.Array:
-        """One decoding step of cross-attention over keys and values computed before."""
-        query = self._split(self.query(x_Bx1xD))
-        return self._project_out(attend(query, key_BxHxSxK, value_BxHxSxK, mask))
-
-    def step(
-        self,
-        x_Bx1xD: jax.Array,
-        cache: tuple[jax.Array, jax.Array],
-        bias_1xHx1xM: jax.Array,
-        index: jax.Array,
-        layer: jax.Array | None,
-    ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-        """One decoding step of causal self-attention.
-
-        Args:
-            x_Bx1xD: the current position.
-            cache: keys and values so far, as `write_position` takes them.
-            bias_1xHx1xM: relative bias of this position.
-            index: scalar int32, the current position.
-            layer: scalar layer number for a stacked cache, else None.
-
-        Returns:
-            The output Bx1xD and the updated cache.
-        """
-        query = self._split(self.query(x_Bx1xD))
-        new_key, new_value = self.project_key_value(x_Bx1xD)
-        keys, key = write_position(cache[0], new_key, index, layer)
-        values, value = write_position(cache[1], new_value, index, layer)
-        mask = (jnp.arange(key.shape[2]) <= index)[None, None, None, :]
-        return self._project_out(attend(query, key, value, mask, bias_1xHx1xM)), (keys, values)
+def _grouped(x_NxHxQx: jax.Array, key_BxGxSxK: jax.Array) -> jax.Array:
+    """NxHxQx... as B x N/B x G x H/G x Q x ..., rows and heads that share a key beside it."""
+    rows, heads = key_BxGxSxK.shape[:2]
+    N, H, *rest = x_NxHxQx.shape
+    return x_NxHxQx.reshape(rows, N // rows, heads, H // heads, *rest)

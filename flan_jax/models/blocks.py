@@ -7,13 +7,15 @@ take most of the compile time otherwise, out of the layers.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 from flax import linen as nn
 
-from flan_jax.models.attention import MultiHeadAttention
+from flan_jax.models.attention import Source
 from flan_jax.models.config import T5Config
 from flan_jax.models.layers import MlpBlock, RMSNorm, constrain, drop
+from flan_jax.models.multi_head import MultiHeadAttention
 
 # Dropout masks of a layer by site, BxC, True where an element is kept; None drops nothing.
 Keep = Mapping[str, jax.Array] | None
@@ -41,21 +43,21 @@ class EncoderLayer(nn.Module):
             "mlp_hidden": cfg.mlp_dim,
             "mlp_out": cfg.emb_dim,
         }
-        return _without_weights(sizes, cfg)
+        return dropped_sizes(sizes, cfg)
 
     def __call__(
         self, x_BxLxD: jax.Array, keep: Keep, mask: jax.Array, bias: jax.Array
     ) -> jax.Array:
         """Maps BxLxD to BxLxD; `keep` has the masks of `dropout_sizes`."""
         cfg = self.config
-        x_BxLxD = _stream(x_BxLxD)
+        x_BxLxD = stream(x_BxLxD)
         y_BxLxD = self.pre_attention_layer_norm(x_BxLxD)
-        weights_keep = _by_head(keep, "attention_weights", cfg)
+        weights_keep = by_head(keep, "attention_weights", cfg)
         y_BxLxD = self.attention(y_BxLxD, y_BxLxD, mask, bias, weights_keep)
-        x_BxLxD = _add(x_BxLxD, y_BxLxD, keep, "attention_out", cfg)
+        x_BxLxD = add_block(x_BxLxD, y_BxLxD, keep, "attention_out", cfg)
         y_BxLxD = self.pre_mlp_layer_norm(x_BxLxD)
         y_BxLxD = self.mlp(y_BxLxD, keep["mlp_hidden"] if keep else None)
-        return _add(x_BxLxD, y_BxLxD, keep, "mlp_out", cfg)
+        return add_block(x_BxLxD, y_BxLxD, keep, "mlp_out", cfg)
 
 
 class DecoderLayer(nn.Module):
@@ -84,7 +86,7 @@ class DecoderLayer(nn.Module):
             "mlp_hidden": cfg.mlp_dim,
             "mlp_out": cfg.emb_dim,
         }
-        return _without_weights(sizes, cfg)
+        return dropped_sizes(sizes, cfg)
 
     def __call__(
         self,
@@ -97,20 +99,20 @@ class DecoderLayer(nn.Module):
     ) -> jax.Array:
         """Maps BxTxD to BxTxD; `keep` has the masks of `dropout_sizes`."""
         cfg = self.config
-        x_BxTxD = _stream(x_BxTxD)
+        x_BxTxD = stream(x_BxTxD)
         y_BxTxD = self.pre_self_attention_layer_norm(x_BxTxD)
-        weights_keep = _by_head(keep, "self_weights", cfg)
+        weights_keep = by_head(keep, "self_weights", cfg)
         y_BxTxD = self.self_attention(y_BxTxD, y_BxTxD, self_mask, bias, weights_keep)
-        x_BxTxD = _add(x_BxTxD, y_BxTxD, keep, "self_out", cfg)
+        x_BxTxD = add_block(x_BxTxD, y_BxTxD, keep, "self_out", cfg)
         y_BxTxD = self.pre_cross_attention_layer_norm(x_BxTxD)
-        weights_keep = _by_head(keep, "cross_weights", cfg)
+        weights_keep = by_head(keep, "cross_weights", cfg)
         y_BxTxD = self.encoder_decoder_attention(
             y_BxTxD, encoded_BxLxD, cross_mask, None, weights_keep
         )
-        x_BxTxD = _add(x_BxTxD, y_BxTxD, keep, "cross_out", cfg)
+        x_BxTxD = add_block(x_BxTxD, y_BxTxD, keep, "cross_out", cfg)
         y_BxTxD = self.pre_mlp_layer_norm(x_BxTxD)
         y_BxTxD = self.mlp(y_BxTxD, keep["mlp_hidden"] if keep else None)
-        return _add(x_BxTxD, y_BxTxD, keep, "mlp_out", cfg)
+        return add_block(x_BxTxD, y_BxTxD, keep, "mlp_out", cfg)
 
     def cross_key_value(self, encoded_BxLxD: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Returns the cross-attention keys and values BxHxLxK of this layer."""
@@ -133,9 +135,8 @@ class DecoderLayer(nn.Module):
         )
         x_Bx1xD = x_Bx1xD + y_Bx1xD
         y_Bx1xD = self.pre_cross_attention_layer_norm(x_Bx1xD)
-        x_Bx1xD = x_Bx1xD + self.encoder_decoder_attention.attend_cached(
-            y_Bx1xD, *cross_cache, cross_mask
-        )
+        source = Source(*cross_cache, cross_mask)
+        x_Bx1xD = x_Bx1xD + self.encoder_decoder_attention.attend_cached(y_Bx1xD, source)
         y_Bx1xD = self.mlp(self.pre_mlp_layer_norm(x_Bx1xD))
         return x_Bx1xD + y_Bx1xD, self_cache
 
@@ -146,33 +147,34 @@ def _norm(cfg: T5Config) -> RMSNorm:
 
 def _attention(cfg: T5Config) -> MultiHeadAttention:
     return MultiHeadAttention(
-        cfg.num_heads, cfg.head_dim, cfg.emb_dim, cfg.dropout_rate, cfg.compute_dtype
+        cfg.num_heads, cfg.head_dim, cfg.emb_dim, cfg.dropout_rate, cfg.compute_dtype, cfg.lora
     )
 
 
 def _mlp(cfg: T5Config) -> MlpBlock:
-    return MlpBlock(cfg.mlp_dim, cfg.mlp_activations, cfg.dropout_rate, cfg.compute_dtype)
+    return MlpBlock(cfg.mlp_dim, cfg.mlp_activations, cfg.dropout_rate, cfg.compute_dtype, cfg.lora)
 
 
-def _stream(x_BxLxD: jax.Array) -> jax.Array:
+def stream(x_BxLxD: jax.Array) -> jax.Array:
+    """Lays the residual stream out."""
     return constrain(x_BxLxD, "batch", "length", "embed")
 
 
-def _add(x_BxLxD: jax.Array, y_BxLxD: jax.Array, keep: Keep, site: str, cfg: T5Config) -> jax.Array:
-    """Adds a block's output to the stream, after its dropout."""
+def add_block(x_BxLxD: jax.Array, y_BxLxD: jax.Array, keep: Keep, site: str, cfg: Any) -> jax.Array:
+    """Adds a block's output to the stream, after the dropout of `site`."""
     if keep is not None:
         y_BxLxD = drop(y_BxLxD, keep[site][:, None, :], cfg.dropout_rate)
-    return _stream(x_BxLxD + y_BxLxD)
+    return stream(x_BxLxD + y_BxLxD)
 
 
-def _without_weights(sizes: dict[str, int], cfg: T5Config) -> dict[str, int]:
+def dropped_sizes(sizes: dict[str, int], cfg: Any) -> dict[str, int]:
     """Leaves out the masks of attention weights where they are not dropped."""
     if cfg.attention_dropout:
         return sizes
     return {site: size for site, size in sizes.items() if not site.endswith("_weights")}
 
 
-def _by_head(keep: Keep, site: str, cfg: T5Config) -> jax.Array | None:
+def by_head(keep: Keep, site: str, cfg: Any) -> jax.Array | None:
     """The mask of attention weights as BxHxS; None where they are not dropped."""
     if keep is None or site not in keep:
         return None

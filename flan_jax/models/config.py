@@ -1,6 +1,7 @@
 """Configuration of the T5 family, checked when it is made."""
 
 import dataclasses
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import gin
@@ -10,8 +11,9 @@ from jax.typing import DTypeLike
 
 from flan_jax.errors import ConfigError, NotFoundError, suggest
 from flan_jax.models.layers import ACTIVATIONS, PROJECTION
+from flan_jax.models.lora import LoraConfig, check_field
 
-_DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+DTYPES: dict[str, Any] = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 # What the backward pass may keep of a layer; everything else is computed again.
 REMAT_POLICIES: dict[str, Any] = {
@@ -48,6 +50,7 @@ class T5Config:
         relpos_max_distance: distance from which all keys share the last bucket.
         norm_epsilon: added to the mean square in norms.
         prompt_length: rows P of a soft prompt in front of the encoder input; 0 for none.
+        lora: which kernels have adapters (see `lora.LoraConfig`); None for none.
     """
 
     vocab_size: int
@@ -69,74 +72,87 @@ class T5Config:
     relpos_max_distance: int = 128
     norm_epsilon: float = 1e-6
     prompt_length: int = 0
+    lora: LoraConfig | None = None
 
     def __post_init__(self) -> None:
         """Checks the values; raises ConfigError or NotFoundError naming the field."""
-        if isinstance(self.mlp_activations, str):
-            raise ConfigError(
-                f"network.T5Config.mlp_activations is {self.mlp_activations!r}. Set a sequence of "
-                f"names: ({self.mlp_activations!r},)."
-            )
-        object.__setattr__(self, "mlp_activations", tuple(self.mlp_activations))
-        _check_name("dtype", self.dtype, _DTYPES)
-        _check_name("remat_policy", self.remat_policy, REMAT_POLICIES)
-        for activation in self.mlp_activations:
-            _check_name("mlp_activations", activation, ACTIVATIONS)
-        if len(self.mlp_activations) not in (1, 2):
-            raise ConfigError(
-                f"network.T5Config.mlp_activations has {len(self.mlp_activations)} entries. Give "
-                "one name, such as ('relu',), or two for the gated form: ('gelu', 'linear')."
-            )
-        for field in (
-            "vocab_size",
-            "emb_dim",
-            "num_heads",
-            "num_encoder_layers",
-            "num_decoder_layers",
-            "head_dim",
-            "mlp_dim",
-        ):
-            value = getattr(self, field)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(
-                    f"network.T5Config.{field} is {value!r}. Set a whole number of at least 1."
-                )
+        check_common(self, ("num_encoder_layers", "num_decoder_layers"))
         length = self.prompt_length
         if isinstance(length, bool) or not isinstance(length, int) or length < 0:
             raise ConfigError(
                 f"network.T5Config.prompt_length is {length!r}. Set the number of rows of the soft "
                 "prompt, such as 100, or 0 for none."
             )
-        if not 0.0 <= self.dropout_rate < 1.0:
-            raise ConfigError(
-                f"network.T5Config.dropout_rate is {self.dropout_rate!r}. Set a number from 0 up "
-                "to but not including 1."
-            )
-        if self.param_scan_axis not in (0, 1):
-            raise ConfigError(
-                f"network.T5Config.param_scan_axis is {self.param_scan_axis!r}. Set 0 or 1: norm "
-                "scales have one axis, so layers cannot be counted further in."
-            )
-        if self.relpos_num_buckets < 4 or self.relpos_num_buckets % 4:
-            raise ConfigError(
-                f"network.T5Config.relpos_num_buckets is {self.relpos_num_buckets!r}. Set a "
-                "multiple of 4: it is halved for the two directions, and again for the exact half."
-            )
-        if self.relpos_max_distance <= self.relpos_num_buckets // 2:
-            raise ConfigError(
-                f"network.T5Config.relpos_max_distance is {self.relpos_max_distance!r}. Set more "
-                f"than half of relpos_num_buckets ({self.relpos_num_buckets})."
-            )
 
     @property
     def compute_dtype(self) -> DTypeLike:
         """The dtype that `dtype` names."""
-        return _DTYPES[self.dtype]
+        return DTYPES[self.dtype]
 
 
-def _check_name(field: str, value: object, options: dict[str, Any]) -> None:
+def check_common(config: Any, counts: Sequence[str] = ()) -> None:
+    """Checks the fields that the configurations of all networks have.
+
+    Args:
+        config: the dataclass that is being made; its `mlp_activations` become a tuple.
+        counts: further fields that hold a whole number of at least 1.
+
+    Raises:
+        ConfigError: a field is out of range; NotFoundError where a name is not known.
+    """
+    where = f"network.{type(config).__name__}"
+    activations = config.mlp_activations
+    if isinstance(activations, str):
+        raise ConfigError(
+            f"{where}.mlp_activations is {activations!r}. Set a sequence of names: "
+            f"({activations!r},)."
+        )
+    object.__setattr__(config, "mlp_activations", tuple(activations))
+    check_field(config, where)
+    check_name(config, "dtype", DTYPES)
+    check_name(config, "remat_policy", REMAT_POLICIES)
+    for activation in config.mlp_activations:
+        if activation not in ACTIVATIONS:
+            raise NotFoundError(
+                f"{where}.mlp_activations is {activation!r}. Set one of: {', '.join(ACTIVATIONS)}."
+                f"{suggest(str(activation), ACTIVATIONS)}"
+            )
+    if len(config.mlp_activations) not in (1, 2):
+        raise ConfigError(
+            f"{where}.mlp_activations has {len(config.mlp_activations)} entries. Give one name, "
+            "such as ('relu',), or two for the gated form: ('gelu', 'linear')."
+        )
+    for field in ("vocab_size", "emb_dim", "num_heads", "head_dim", "mlp_dim", *counts):
+        value = getattr(config, field)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ConfigError(f"{where}.{field} is {value!r}. Set a whole number of at least 1.")
+    if not 0.0 <= config.dropout_rate < 1.0:
+        raise ConfigError(
+            f"{where}.dropout_rate is {config.dropout_rate!r}. Set a number from 0 up to but not "
+            "including 1."
+        )
+    if config.param_scan_axis not in (0, 1):
+        raise ConfigError(
+            f"{where}.param_scan_axis is {config.param_scan_axis!r}. Set 0 or 1: norm scales have "
+            "one axis, so layers cannot be counted further in."
+        )
+    if config.relpos_num_buckets < 4 or config.relpos_num_buckets % 4:
+        raise ConfigError(
+            f"{where}.relpos_num_buckets is {config.relpos_num_buckets!r}. Set a multiple of 4: it "
+            "is halved for the two directions, and again for the exact half."
+        )
+    if config.relpos_max_distance <= config.relpos_num_buckets // 2:
+        raise ConfigError(
+            f"{where}.relpos_max_distance is {config.relpos_max_distance!r}. Set more than half of "
+            f"relpos_num_buckets ({config.relpos_num_buckets})."
+        )
+
+
+def check_name(config: Any, field: str, options: Iterable[str]) -> None:
+    """Raises NotFoundError unless a field holds one of the names."""
+    value, options = getattr(config, field), list(options)
     if not isinstance(value, str) or value not in options:
         raise NotFoundError(
-            f"network.T5Config.{field} is {value!r}. Set one of: {', '.join(options)}."
-            f"{suggest(str(value), options)}"
+            f"network.{type(config).__name__}.{field} is {value!r}. Set one of: "
+            f"{', '.join(options)}.{suggest(str(value), options)}"
         )

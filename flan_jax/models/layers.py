@@ -1,14 +1,15 @@
-"""Layers of the T5 family: dense projection, norm, embedding, feed-forward block.
+"""Layers of all models: dense projection, norms, embedding, feed-forward block.
 
 Letters of the array-name suffixes used in this package (also in docs/glossary.md):
 B batch, L encoder length, T decoder length, Q query length, S key (source) length, D model width,
-H heads, K head width, J = H*K joined heads, F feed-forward width, V vocabulary, N layers,
-M longest decoded length, R relative buckets.
+H heads, G key-value heads, K head width, J = H*K joined heads, F feed-forward width, V vocabulary,
+N layers, M longest decoded length, P prefix length, R relative buckets.
 
 Parameters are float32 and carry logical axis names; each module computes in its `dtype`. The axis
 names only take effect under a mesh with logical-axis rules, without them they do nothing.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.ad_checkpoint import checkpoint_name
 from jax.typing import DTypeLike
+
+from flan_jax.models import lora as lora_lib
 
 Initializer = Callable[..., jax.Array]
 
@@ -31,6 +34,7 @@ STEP_KERNELS = "step_kernels"
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "relu": nn.relu,
     "gelu": nn.gelu,
+    "gelu_exact": functools.partial(nn.gelu, approximate=False),
     "silu": nn.silu,
     "swish": nn.silu,
     "sigmoid": nn.sigmoid,
@@ -38,7 +42,7 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "linear": lambda x: x,
 }
 
-_mlp_kernel_init = nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal")
+mlp_kernel_init = nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal")
 
 
 def constrain(x: jax.Array, *axes: str | None) -> jax.Array:
@@ -102,19 +106,23 @@ def project_rows(x: jax.Array, kernel_OxI: jax.Array) -> jax.Array:
 
 
 class Dense(nn.Module):
-    """Projection of the last axis by a 2-D float32 kernel, without bias.
+    """Projection of the last axis by a 2-D float32 kernel, with a bias if asked for.
 
     Attributes:
         features: width of the output.
         kernel_axes: logical names of the two kernel axes.
         dtype: dtype of the inputs, the kernel and the output of the product.
         kernel_init: initializer of the kernel.
+        lora: which kernels of the network have adapters; None for none.
+        use_bias: adds a vector `bias`, 0 at the start.
     """
 
     features: int
     kernel_axes: tuple[str, str]
     dtype: DTypeLike = jnp.float32
-    kernel_init: Initializer = _mlp_kernel_init
+    kernel_init: Initializer = mlp_kernel_init
+    lora: lora_lib.LoraConfig | None = None
+    use_bias: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -126,8 +134,38 @@ class Dense(nn.Module):
             jnp.float32,
         )
         if self.has_variable(STEP_KERNELS, "kernel"):
-            return project_rows(x.astype(self.dtype), self.get_variable(STEP_KERNELS, "kernel"))
-        return checkpoint_name(project(x.astype(self.dtype), kernel), PROJECTION)
+            y = project_rows(x.astype(self.dtype), self.get_variable(STEP_KERNELS, "kernel"))
+            return self._biased(y)
+        x = x.astype(self.dtype)
+        y = project(x, kernel)
+        if self.lora is not None and self.lora.adapts("/".join((*self.path, lora_lib.KERNEL))):
+            y = y + self._low_rank(x, self.lora)
+        return self._biased(checkpoint_name(y, PROJECTION))
+
+    def _biased(self, y: jax.Array) -> jax.Array:
+        if not self.use_bias:
+            return y
+        bias_O: Any = self.param(
+            "bias",
+            nn.with_logical_partitioning(nn.initializers.zeros, self.kernel_axes[1:]),
+            (self.features,),
+            jnp.float32,
+        )
+        return y + bias_O.astype(y.dtype).reshape((1,) * (y.ndim - 1) + (-1,))
+
+    def _low_rank(self, x: jax.Array, lora: lora_lib.LoraConfig) -> jax.Array:
+        """What the adapter adds; its two arrays have the kernel's axes, and the rank is whole."""
+        axis_in, axis_out = self.kernel_axes
+        shape_a, shape_b = (x.shape[-1], lora.rank), (lora.rank, self.features)
+        init_a = nn.with_logical_partitioning(lora_lib.init_a, (axis_in, None))
+        init_b = nn.with_logical_partitioning(lora_lib.init_b, (None, axis_out))
+        a_Ixr: Any = self.param(lora_lib.A, init_a, shape_a, jnp.float32)
+        b_rxO: Any = self.param(lora_lib.B, init_b, shape_b, jnp.float32)
+        if lora.dropout_rate and self.has_rng(lora_lib.RNG):
+            shape = (x.shape[0], *(1 for _ in x.shape[1:-1]), x.shape[-1])
+            keep = jax.random.bernoulli(self.make_rng(lora_lib.RNG), 1 - lora.dropout_rate, shape)
+            x = drop(x, keep, lora.dropout_rate)
+        return project(checkpoint_name(project(x, a_Ixr), PROJECTION) * lora.scale, b_rxO)
 
 
 class RMSNorm(nn.Module):
@@ -151,18 +189,55 @@ class RMSNorm(nn.Module):
         return (x * jax.lax.rsqrt(mean_square + self.epsilon) * scale).astype(self.dtype)
 
 
+class LayerNorm(nn.Module):
+    """Layer norm: subtracts the mean, divides by the deviation; computed in float32."""
+
+    epsilon: float = 1e-5
+    dtype: DTypeLike = jnp.float32
+    use_bias: bool = True
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Normalises the last axis of `...xD`; the result has `dtype`."""
+
+        def vector(name: str, init: Initializer) -> jax.Array:
+            boxed = nn.with_logical_partitioning(init, ("embed",))
+            value: Any = self.param(name, boxed, (x.shape[-1],), jnp.float32)
+            return value.reshape((1,) * (x.ndim - 1) + (-1,))
+
+        centred = x.astype(jnp.float32)
+        centred = centred - jnp.mean(centred, axis=-1, keepdims=True)
+        variance = jnp.mean(jnp.square(centred), axis=-1, keepdims=True)
+        scale = vector("scale", nn.initializers.ones)
+        y = centred * jax.lax.rsqrt(variance + self.epsilon) * scale
+        if self.use_bias:
+            y = y + vector("bias", nn.initializers.zeros)
+        return y.astype(self.dtype)
+
+
 class Embed(nn.Module):
-    """Token embedding table VxD, N(0, 1) at the start, optionally also the output projection."""
+    """Embedding table VxD, normal at the start, optionally also the output projection.
+
+    Attributes:
+        num_embeddings: rows of the table.
+        features: D.
+        dtype: dtype of the looked-up rows.
+        init_stddev: standard deviation of the first values.
+        row_axis: logical name of the table's rows.
+    """
 
     num_embeddings: int
     features: int
     dtype: DTypeLike = jnp.float32
+    init_stddev: float = 1.0
+    row_axis: str = "vocab"
 
     def setup(self) -> None:
         """Creates the table."""
+        init = nn.initializers.normal(stddev=self.init_stddev)
         self.embedding: Any = self.param(
             "embedding",
-            nn.with_logical_partitioning(nn.initializers.normal(stddev=1.0), ("vocab", "embed")),
+            nn.with_logical_partitioning(init, (self.row_axis, "embed")),
             (self.num_embeddings, self.features),
             jnp.float32,
         )
@@ -173,13 +248,16 @@ class Embed(nn.Module):
         x_BxLxD = jnp.take(self.embedding, tokens_BxL, axis=0, mode="clip").astype(self.dtype)
         return constrain(x_BxLxD, "batch", "length", "embed")
 
-    def attend(self, x_BxLxD: jax.Array) -> jax.Array:
-        """Returns float32 logits BxLxV of tied embeddings, scaled by D**-0.5 (palm.md section 7).
+    def attend(self, x_BxLxD: jax.Array, scaled: bool = True) -> jax.Array:
+        """Returns float32 logits BxLxV of tied embeddings, if `scaled` times D**-0.5.
 
-        The scale is applied to the hidden states: the product is the same and V/D times cheaper.
+        T5 and PaLM, whose embeddings start with variance 1, scale them. The scale is applied to the
+        hidden states: the product is the same and V/D times cheaper.
         """
-        scaled_BxLxD = x_BxLxD.astype(jnp.float32) * self.features**-0.5
-        return jnp.einsum("bld,vd->blv", scaled_BxLxD, self.embedding)
+        x_BxLxD = x_BxLxD.astype(jnp.float32)
+        if scaled:
+            x_BxLxD = x_BxLxD * self.features**-0.5
+        return jnp.einsum("bld,vd->blv", x_BxLxD, self.embedding)
 
 
 class MlpBlock(nn.Module):
@@ -187,12 +265,26 @@ class MlpBlock(nn.Module):
 
     One activation (`('relu',)`) gives kernels `wi`, `wo`; two (`('gelu', 'linear')`) give the gated
     form with `wi_0`, `wi_1`, `wo`.
+
+    Attributes:
+        mlp_dim: F.
+        activations: names of `ACTIVATIONS`.
+        dropout_rate: of the hidden part.
+        dtype: as in `Dense`.
+        lora: as in `Dense`.
+        use_bias: as in `Dense`.
+        in_init: initializer of the kernels into the hidden part.
+        out_init: initializer of `wo`.
     """
 
     mlp_dim: int
     activations: Sequence[str]
     dropout_rate: float
     dtype: DTypeLike = jnp.float32
+    lora: lora_lib.LoraConfig | None = None
+    use_bias: bool = False
+    in_init: Initializer = mlp_kernel_init
+    out_init: Initializer = mlp_kernel_init
 
     @nn.compact
     def __call__(self, x_BxLxD: jax.Array, keep_BxF: jax.Array | None = None) -> jax.Array:
@@ -201,12 +293,27 @@ class MlpBlock(nn.Module):
         h_BxLxF = None
         for i, activation in enumerate(self.activations):
             part_BxLxF = Dense(
-                self.mlp_dim, ("embed", "mlp"), self.dtype, name=f"wi_{i}" if gated else "wi"
+                self.mlp_dim,
+                ("embed", "mlp"),
+                self.dtype,
+                self.in_init,
+                self.lora,
+                self.use_bias,
+                name=f"wi_{i}" if gated else "wi",
             )(x_BxLxD)
             part_BxLxF = ACTIVATIONS[activation](part_BxLxF)
             h_BxLxF = part_BxLxF if h_BxLxF is None else h_BxLxF * part_BxLxF
-        assert h_BxLxF is not None, "T5Config refuses an empty mlp_activations"
+        assert h_BxLxF is not None, "configurations refuse an empty mlp_activations"
         if keep_BxF is not None:
             h_BxLxF = drop(h_BxLxF, keep_BxF[:, None, :], self.dropout_rate)
         h_BxLxF = constrain(h_BxLxF, "batch", "length", "mlp")
-        return Dense(x_BxLxD.shape[-1], ("mlp", "embed"), self.dtype, name="wo")(h_BxLxF)
+        out = Dense(
+            x_BxLxD.shape[-1],
+            ("mlp", "embed"),
+            self.dtype,
+            self.out_init,
+            self.lora,
+            self.use_bias,
+            name="wo",
+        )
+        return out(h_BxLxF)

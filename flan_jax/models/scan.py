@@ -2,8 +2,8 @@
 
 Unscanned, the layers are `encoder/layers_0`, `encoder/layers_1`, ...; scanned, they are stacked in
 `encoder/encoder` with the layer number at `param_scan_axis` of each array. The same for the
-decoder. Nothing else differs. Any tree of arrays with that structure converts: parameters,
-gradients, optimizer moments of the parameters' shapes.
+decoder, which may stand alone. Nothing else differs. Any tree of arrays with that structure
+converts: parameters, gradients, optimizer moments of the parameters' shapes.
 """
 
 import re
@@ -23,7 +23,7 @@ _LAYER = re.compile(r"layers_(\d+)")
 
 
 def to_scanned(tree: Mapping[str, Any], scan_axis: int = 1) -> Tree:
-    """Stacks `layers_<i>` of both stacks along `scan_axis`; numpy arrays stay numpy.
+    """Stacks `layers_<i>` of each stack along `scan_axis`; numpy arrays stay numpy.
 
     Raises:
         CheckpointError: a stack has no `layers_0`, or a number is missing.
@@ -46,7 +46,7 @@ def to_scanned(tree: Mapping[str, Any], scan_axis: int = 1) -> Tree:
 
 
 def to_unscanned(tree: Mapping[str, Any], scan_axis: int = 1) -> Tree:
-    """Splits the stacked layers of both stacks into `layers_<i>`; numpy arrays stay numpy.
+    """Splits the stacked layers of each stack into `layers_<i>`; numpy arrays stay numpy.
 
     Raises:
         CheckpointError: a stack has no stacked layers, or its arrays disagree on their number.
@@ -75,11 +75,11 @@ def to_unscanned(tree: Mapping[str, Any], scan_axis: int = 1) -> Tree:
 def _convert_stacks(
     tree: Mapping[str, Any], convert: Callable[[str, Mapping[str, Any]], Tree]
 ) -> Tree:
-    missing = [stack for stack in _STACKS if stack not in tree]
-    if missing:
+    if "decoder" not in tree:
         raise CheckpointError(
             f"the tree has {', '.join(sorted(tree)) or 'nothing'} at the top; expected 'encoder' "
-            "and 'decoder'. Pass the parameter tree itself, or one moment of the optimizer."
+            "and 'decoder', or 'decoder'. Pass the parameter tree itself, or one moment of the "
+            "optimizer."
         )
     return {key: convert(key, value) if key in _STACKS else value for key, value in tree.items()}
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from flan_jax.errors import NotFoundError, suggest
 from flan_jax.models.config import T5Config
+from flan_jax.models.decoder_config import DecoderConfig
 
 _GATED = ("gelu", "linear")
 
@@ -88,8 +89,10 @@ def t5_config(name: str, **overrides: Any) -> T5Config:
     return T5Config(**{**SIZES[name], **overrides})
 
 
-def count_params(config: T5Config) -> int:
+def count_params(config: T5Config | DecoderConfig) -> int:
     """Returns the number of parameters, by formula; scanned or not makes no difference."""
+    if isinstance(config, DecoderConfig):
+        return _count_decoder_only(config)
     d = config.emb_dim
     attention = 4 * d * config.num_heads * config.head_dim
     mlp = (len(config.mlp_activations) + 1) * d * config.mlp_dim
@@ -105,3 +108,22 @@ def count_params(config: T5Config) -> int:
         + 2 * d
         + config.prompt_length * d
     )
+
+
+def _count_decoder_only(config: DecoderConfig) -> int:
+    d, inner = config.emb_dim, config.mlp_dim
+    joined, kv_joined = (heads * config.head_dim for heads in (config.num_heads, config.kv_heads))
+    gates = len(config.mlp_activations)
+    layer = 2 * d * joined + 2 * d * kv_joined + (gates + 1) * d * inner
+    if config.use_bias or config.qkv_bias:
+        layer += joined + 2 * kv_joined
+    if config.use_bias:
+        layer += d + gates * inner + d
+    norm = 2 * d if config.norm_bias else d
+    layer += norm if config.parallel_block else 2 * norm
+    tables = {
+        "relative": config.num_heads * config.relpos_num_buckets,
+        "learned": config.max_positions * d,
+    }
+    embeddings = (1 if config.logits_via_embedding else 2) * config.vocab_size * d
+    return embeddings + config.num_layers * layer + norm + tables.get(config.positions, 0)

@@ -7,9 +7,7 @@ per stack either way. The letters of the array names are listed in `layers.py`.
 """
 
 import dataclasses
-import itertools
-from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import gin
 import jax
@@ -20,9 +18,10 @@ from flax import struct
 from flan_jax.errors import ConfigError
 from flan_jax.models import attention as attn
 from flan_jax.models.blocks import DecoderLayer, EncoderLayer
-from flan_jax.models.config import REMAT_POLICIES, T5Config
+from flan_jax.models.config import T5Config
 from flan_jax.models.layers import Dense, Embed, RMSNorm, constrain
 from flan_jax.models.prompt import SoftPrompt, prepend_tokens
+from flan_jax.models.stack import Stack
 
 __all__ = ["DecodeCache", "T5Config", "Transformer"]
 
@@ -60,67 +59,7 @@ class DecodeCache:
         )
 
 
-class _Stack(nn.Module):
-    """What the encoder and the decoder share: relative bias, layers and the final norm."""
-
-    config: T5Config
-
-    def _setup_stack(
-        self, layer_class: Callable[..., nn.Module], num_layers: int, bidirectional: bool, name: str
-    ) -> None:
-        cfg = self.config
-        self.num_layers = num_layers
-        self.relpos_bias = attn.RelativePositionBias(
-            cfg.num_heads, bidirectional, cfg.relpos_num_buckets, cfg.relpos_max_distance
-        )
-        if cfg.scan_layers:
-            self.stacked_layer = layer_class(cfg, name=name)
-        else:
-            self.layers = [layer_class(cfg) for _ in range(num_layers)]
-
-    def _scan(self, body: Callable, carry: Any, xs: Any, *shared: Any) -> tuple[Any, Any]:
-        """Loops `body(layer, carry, x, *shared) -> (carry, y)` over stacked layers; xs, ys on 0."""
-        loop = nn.scan(
-            body,
-            variable_axes={"params": self.config.param_scan_axis},
-            split_rngs={"params": True},
-            in_axes=cast(Any, (0, *(nn.broadcast for _ in shared))),
-            length=self.num_layers,
-            metadata_params={nn.PARTITION_NAME: "layers"},
-        )
-        return loop(self.stacked_layer, carry, xs, *shared)
-
-    def _draw_keep(self, sizes: dict[str, int], batch: int, deterministic: bool) -> Any:
-        """The dropout masks NxBxC of all layers by site, from one draw; None without dropout."""
-        rate = self.config.dropout_rate
-        if deterministic or rate == 0.0:
-            return None
-        shape = (self.num_layers, batch, sum(sizes.values()))
-        keep_NxBxC = jax.random.bernoulli(self.make_rng("dropout"), 1.0 - rate, shape)
-        # The barrier keeps the compiler from generating the bits anew inside each use of a mask.
-        keep_NxBxC = jax.lax.optimization_barrier(constrain(keep_NxBxC, None, "batch", None))
-        ends = list(itertools.accumulate(sizes.values()))
-        return dict(zip(sizes, jnp.split(keep_NxBxC, ends[:-1], axis=-1), strict=True))
-
-    def _run_layers(self, x: jax.Array, keep: Any, *shared: Any) -> jax.Array:
-        """Applies every layer to `x` under the remat policy; `keep` as from `_draw_keep`."""
-        cfg = self.config
-
-        def body(layer: Any, x: jax.Array, keep: Any, *shared: Any) -> tuple[jax.Array, None]:
-            return layer(x, keep, *shared), None
-
-        if cfg.remat_policy != "none":
-            # A scan already keeps the compiler from merging the two computations of a layer.
-            policy = REMAT_POLICIES[cfg.remat_policy]
-            body = nn.remat(body, policy=policy, prevent_cse=not cfg.scan_layers)
-        if cfg.scan_layers:
-            return self._scan(body, x, keep, *shared)[0]
-        for i, layer in enumerate(self.layers):
-            x, _ = body(layer, x, jax.tree.map(lambda mask, i=i: mask[i], keep), *shared)
-        return x
-
-
-class Encoder(_Stack):
+class Encoder(Stack):
     """The encoder stack, from embedded tokens to BxLxD; with a prompt, to Bx(P+L)xD."""
 
     def setup(self) -> None:
@@ -128,7 +67,8 @@ class Encoder(_Stack):
         cfg = self.config
         if cfg.prompt_length:
             self.prompt = SoftPrompt(cfg.prompt_length, cfg.compute_dtype)
-        self._setup_stack(EncoderLayer, cfg.num_encoder_layers, bidirectional=True, name="encoder")
+        self.relpos_bias = attn.relative_bias(cfg, bidirectional=True)
+        self._setup_stack(EncoderLayer, cfg.num_encoder_layers, name="encoder")
         self.encoder_norm = RMSNorm(epsilon=cfg.norm_epsilon, dtype=cfg.compute_dtype)
         self.input_dropout = nn.Dropout(rate=cfg.dropout_rate, broadcast_dims=(-2,))
         # The one mask of T5 that is not shared along the length.
@@ -147,17 +87,19 @@ class Encoder(_Stack):
         return self.output_dropout(self.encoder_norm(x_BxLxD), deterministic=deterministic)
 
 
-class Decoder(_Stack):
+class Decoder(Stack):
     """The decoder stack, from embedded tokens to hidden states, and the untied projection."""
 
     def setup(self) -> None:
         """Creates the layers, the final norm and, if untied, the projection to logits."""
         cfg = self.config
-        self._setup_stack(DecoderLayer, cfg.num_decoder_layers, bidirectional=False, name="decoder")
+        self.relpos_bias = attn.relative_bias(cfg, bidirectional=False)
+        self._setup_stack(DecoderLayer, cfg.num_decoder_layers, name="decoder")
         self.decoder_norm = RMSNorm(epsilon=cfg.norm_epsilon, dtype=cfg.compute_dtype)
         self.dropout = nn.Dropout(rate=cfg.dropout_rate, broadcast_dims=(-2,))
         if not cfg.logits_via_embedding:
-            self.logits_dense = Dense(cfg.vocab_size, ("embed", "vocab"), jnp.float32)
+            axes = ("embed", "vocab")
+            self.logits_dense = Dense(cfg.vocab_size, axes, jnp.float32, lora=cfg.lora)
 
     def __call__(
         self,

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from flan_jax.errors import ConfigError, DataError, suggest
 from tasks.flan2021.dataset import Dataset, Files, Row
-from tasks.registration import ColumnSource
+from tasks.registration import ColumnSource, PreparedSource
 
 _SLICE = re.compile(r"(?P<split>\w+)(?:\[(?P<start>-?\d*):(?P<stop>-?\d*)\])?\Z")
 _SEPARATOR = "/"
@@ -36,7 +36,10 @@ def make_source(
     """
     if folder is None:
         return PreparedSource(
-            tfds_name=dataset.tfds, tfds_data_dir=tfds_data_dir, splits=dict(dataset.splits)
+            tfds_name=dataset.tfds,
+            tfds_data_dir=tfds_data_dir,
+            splits=dict(dataset.splits),
+            otherwise="give the folder of its original files: --gin.tasks.Flan2021.files",
         )
     if dataset.files is None:
         raise ConfigError(
@@ -44,23 +47,6 @@ def make_source(
             f"cannot read. Take it out, so that TFDS's {dataset.tfds} is read."
         )
     return FilesSource(dataset, pathlib.Path(folder).expanduser())
-
-
-class PreparedSource(seqio.TfdsDataSource):
-    """TFDS's data, which must have been prepared before; training is no time for downloads."""
-
-    def num_input_examples(self, split: str) -> int | None:
-        """Returns the number of rows; DataError when TFDS has not prepared the data set."""
-        name = self.tfds_dataset.name
-        try:
-            return super().num_input_examples(split)
-        except Exception as error:
-            raise DataError(
-                f"TFDS has no prepared split {split!r} of {name} "
-                f"({type(error).__name__}: {error}). Prepare it once with "
-                f"'tfds build {name}' (or tfds.load), or give the folder of its original files: "
-                "--gin.tasks.Flan2021.files."
-            ) from error
 
 
 class NestedSource(ColumnSource):

@@ -78,11 +78,21 @@ def toy():
     )
 
 
-@pytest.fixture(scope="session")
-def golden():
-    """The module tests/golden/make_decode_golden.py."""
-    path = pathlib.Path(__file__).parents[1] / "golden" / "make_decode_golden.py"
-    spec = importlib.util.spec_from_file_location("make_decode_golden", path)
+def _golden(name):
+    path = pathlib.Path(__file__).parents[1] / "golden" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def golden():
+    """The module tests/golden/make_decode_golden.py."""
+    return _golden("make_decode_golden")
+
+
+@pytest.fixture(scope="session")
+def decoder_golden():
+    """The module tests/golden/make_decoder_golden.py."""
+    return _golden("make_decoder_golden")

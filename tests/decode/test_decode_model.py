@@ -78,7 +78,7 @@ def test_scores_equal_those_of_a_full_pass(tiny, golden):
     )
     found = decode(tiny, config, key=jax.random.key(0))
     scored = jax.jit(score_options, static_argnums=0)(
-        model, params, tokens_BxL, jnp.asarray(found.tokens_BxKxT)
+        model, params, {"encoder_input_tokens": tokens_BxL}, jnp.asarray(found.tokens_BxKxT)
     )
     # Scoring cannot tell a produced token 0 from padding, so rows with one are left out.
     whole = scored.tokens_BxO == found.lengths_BxK
@@ -159,7 +159,7 @@ def test_option_scores_equal_score_batch_and_ignore_batch_and_padding(tiny):
         options_BxOxT[:, option, length:] = 0
     options_BxOxT[3, 1] = 0  # an option that is not there
     score = jax.jit(score_options, static_argnums=0)
-    found = score(model, params, tokens_BxL, options_BxOxT)
+    found = score(model, params, {"encoder_input_tokens": tokens_BxL}, options_BxOxT)
     assert found.log_likelihood_BxO.dtype == np.float32
     np.testing.assert_array_equal(found.tokens_BxO[0], [6, 2, 4])
     assert found.log_likelihood_BxO[3, 1] == 0 and found.tokens_BxO[3, 1] == 0
@@ -178,7 +178,7 @@ def test_option_scores_equal_score_batch_and_ignore_batch_and_padding(tiny):
     wider = score(
         model,
         params,
-        np.pad(tokens_BxL[2:5], ((0, 1), (0, 5))),
+        {"encoder_input_tokens": np.pad(tokens_BxL[2:5], ((0, 1), (0, 5)))},
         np.pad(options_BxOxT[2:5], ((0, 1), (0, 1), (0, 3))),
     )
     np.testing.assert_allclose(

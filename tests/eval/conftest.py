@@ -9,6 +9,8 @@ import pytest
 from flan_jax import testing
 from flan_jax.data.config import DatasetConfig
 from flan_jax.mesh import PjitPartitioner
+from flan_jax.models.decoder import DecoderOnlyTransformer
+from flan_jax.models.decoder_only import DecoderOnlyModel
 from flan_jax.models.encoder_decoder import EncoderDecoderModel
 from flan_jax.models.t5 import Transformer
 
@@ -29,6 +31,17 @@ def make_tiny(devices: int) -> Tiny:
     model = EncoderDecoderModel(
         Transformer(testing.tiny_t5_config(num_encoder_layers=1, num_decoder_layers=1))
     )
+    return placed(model, devices)
+
+
+def make_tiny_decoder(devices: int, **options: Any) -> Tiny:
+    """The same of a decoder alone: a prefix LM whose rows start with 'red'."""
+    options = {"inputs_bidirectional_attention": True, "bos_id": 5, **options}
+    config = testing.tiny_decoder_config(num_layers=1, logits_via_embedding=False)
+    return placed(DecoderOnlyModel(DecoderOnlyTransformer(config), **options), devices)
+
+
+def placed(model: Any, devices: int) -> Tiny:
     partitioner = PjitPartitioner(devices=devices)
     params = jax.jit(model.init)(jax.random.key(1))
     # A flat distribution: outputs then differ from row to row.
@@ -45,6 +58,16 @@ def tiny() -> Tiny:
 @pytest.fixture(scope="session")
 def tiny_on_eight_devices() -> Tiny:
     return make_tiny(8)
+
+
+@pytest.fixture(scope="session")
+def make_decoder():
+    return make_tiny_decoder
+
+
+@pytest.fixture(scope="session")
+def tiny_decoder() -> Tiny:
+    return make_tiny_decoder(1)
 
 
 @pytest.fixture

@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
+from flan_jax.models.decoder import DecoderConfig, DecoderOnlyTransformer
+from flan_jax.models.decoder_only import DecoderOnlyModel
+from flan_jax.models.decoder_sizes import decoder_config
 from flan_jax.models.t5 import T5Config, Transformer
 
 TINY = T5Config(
@@ -24,6 +27,18 @@ TINY = T5Config(
     dropout_rate=0.0,
     scan_layers=False,
 )
+
+
+# What the decoder-only families differ in, on one tiny shape.
+DECODER_SHAPE = {
+    "vocab_size": 48,
+    "emb_dim": 12,
+    "num_heads": 4,
+    "head_dim": 6,
+    "num_layers": 2,
+    "mlp_dim": 20,
+    "dropout_rate": 0.0,
+}
 
 
 @pytest.fixture
@@ -65,6 +80,39 @@ def _draw(config: T5Config) -> dict:
     return jax.tree_util.tree_map_with_path(draw, shapes["params"])
 
 
+@functools.cache
+def _draw_decoder(config: DecoderConfig) -> dict:
+    """Random parameters; scales and biases are drawn too, so that each of them matters."""
+    model = DecoderOnlyModel(DecoderOnlyTransformer(config))
+    rng = np.random.default_rng(1)
+    # Tied logits of about one, with and without the factor D**-0.5.
+    spread = {"embedding": 1.0 if config.scale_tied_logits else 0.3, "rel_embedding": 0.5}
+
+    def draw(path, leaf):
+        name = path[-1].key
+        width = leaf.shape[0] ** -0.5 if name == "kernel" else 0.2
+        values = spread.get(name, width) * rng.standard_normal(leaf.shape) + (name == "scale")
+        return jnp.asarray(values, leaf.dtype)
+
+    return jax.tree_util.tree_map_with_path(draw, model.abstract_params())
+
+
+@pytest.fixture
+def decoder():
+    """`decoder(family, **changes) -> (model, params)` of a tiny one of a decoder-only family.
+
+    Families are those of `decoder_sizes`; `model` holds options of the model.
+    """
+
+    def build(family, model=None, **changes):
+        config = decoder_config(f"{family}_tiny", **{**DECODER_SHAPE, **changes})
+        return DecoderOnlyModel(DecoderOnlyTransformer(config), **model or {}), _draw_decoder(
+            config
+        )
+
+    return build
+
+
 @pytest.fixture
 def make():
     """`make(config) -> (model, params)`; parameters of a configuration are drawn once."""
@@ -88,11 +136,21 @@ def run(fast_jit):
     return call
 
 
-@pytest.fixture(scope="session")
-def t5_golden():
-    """The module tests/golden/make_t5_golden.py."""
-    path = pathlib.Path(__file__).parents[1] / "golden" / "make_t5_golden.py"
-    spec = importlib.util.spec_from_file_location("make_t5_golden", path)
+def _golden(name):
+    path = pathlib.Path(__file__).parents[1] / "golden" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def t5_golden():
+    """The module tests/golden/make_t5_golden.py."""
+    return _golden("make_t5_golden")
+
+
+@pytest.fixture(scope="session")
+def decoder_golden():
+    """The module tests/golden/make_decoder_golden.py."""
+    return _golden("make_decoder_golden")

@@ -94,7 +94,7 @@ def test_attention_equals_a_written_out_softmax(key):
     bias = rng.standard_normal((1, 3, 5, 7)).astype(np.float32)
     mask = rng.random((2, 1, 5, 7)) < 0.6
     mask[..., 0] = True
-    out = attention.attend(q, k, v, jnp.asarray(mask), bias)
+    out = attention.attend(q, attention.Source(k, v, jnp.asarray(mask), bias))
     for b, h, i in np.ndindex(2, 3, 5):
         logits = k[b, h].astype(np.float64) @ q[b, h, i] + bias[0, h, i]
         weights = np.where(mask[b, 0, i], np.exp(logits), 0.0)
@@ -103,7 +103,8 @@ def test_attention_equals_a_written_out_softmax(key):
 
 def test_a_query_that_sees_nothing_gets_the_mean_value(key):
     value = jax.random.normal(key, (1, 1, 4, 2))
-    out = attention.attend(value, value, value, jnp.zeros((1, 1, 4, 4), bool))
+    nothing = jnp.zeros((1, 1, 4, 4), bool)
+    out = attention.attend(value, attention.Source(value, value, nothing))
     np.testing.assert_allclose(
         out, jnp.broadcast_to(value.mean(2, keepdims=True), value.shape), atol=1e-6
     )
@@ -111,7 +112,7 @@ def test_a_query_that_sees_nothing_gets_the_mean_value(key):
 
 def test_logits_and_softmax_are_float32_in_bfloat16_attention(key):
     x = jax.random.normal(key, (1, 1, 4, 8)).astype(jnp.bfloat16)
-    jaxpr = jax.make_jaxpr(attention.attend)(x, x, x)
+    jaxpr = jax.make_jaxpr(lambda q, k: attention.attend(q, attention.Source(k, k)))(x, x)
     dtypes = {e.primitive.name: [v.aval.dtype for v in e.outvars] for e in jaxpr.eqns}
     assert dtypes["exp"] == [jnp.float32]
     assert jaxpr.out_avals[0].dtype == jnp.bfloat16

@@ -8,15 +8,12 @@ import pytest
 
 from flan_jax.errors import CheckpointError, ConfigError
 from flan_jax.interop.hf_t5 import config_from_hf, params_from_hf
-from flan_jax.models.scan import to_scanned
 from flan_jax.models.t5 import Transformer
 
 
 def our_logits(jit, fields: dict, weights: dict, tokens: dict, scan_layers: bool) -> np.ndarray:
     config = config_from_hf(fields, scan_layers=scan_layers)
     params = params_from_hf(weights, config)
-    if scan_layers:
-        params = to_scanned(params)
     targets = tokens["decoder_target_tokens"]
     inputs = np.pad(targets, ((0, 0), (1, 0)))[:, :-1]
     apply = jit(functools.partial(Transformer(config).apply, enable_dropout=False))
@@ -83,7 +80,9 @@ def test_a_missing_weight_is_named(t5_golden):
 
 def test_a_weight_left_over_is_named(t5_golden):
     fields, weights, _ = load(t5_golden.FOLDER, "t5_1_1")
-    with pytest.raises(CheckpointError, match="no place in this model: encoder.block.1"):
+    with pytest.raises(
+        CheckpointError, match=r"9 arrays do not fit(.|\n)*encoder.block.1.*: no place in this"
+    ):
         params_from_hf(weights, config_from_hf(fields, num_encoder_layers=1))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from flan_jax.models import attention, layers
+from flan_jax.models import attention, layers, multi_head
 
 
 def unboxed(module, key, *args):
@@ -76,7 +76,7 @@ def test_mlp_is_the_product_of_its_activations(key, activations):
 
 def test_initial_spreads(key):
     d, h, k = 256, 8, 16
-    module = attention.MultiHeadAttention(h, k, d, 0.0)
+    module = multi_head.MultiHeadAttention(h, k, d, 0.0)
     x = jnp.zeros((1, 1, d))
     params = unboxed(module, key, x, x, None, None)["params"]
     spread = {name: float(jnp.std(value["kernel"])) for name, value in params.items()}
@@ -106,7 +106,7 @@ def test_drop_keeps_by_the_mask_and_scales(key):
 def test_attention_dropout_drops_weights_after_the_softmax(key):
     """With one-hot values the output is the weights, so dropped weights can be seen."""
     h, k, length = 2, 5, 5
-    module = attention.MultiHeadAttention(h, k, h * k, dropout_rate=0.5)
+    module = multi_head.MultiHeadAttention(h, k, h * k, dropout_rate=0.5)
     x = jnp.concatenate([jnp.eye(length)] * h, axis=-1)[None]
     params = {
         name: {"kernel": jnp.eye(h * k) * (name in ("value", "out"))}

@@ -112,7 +112,7 @@ def test_scores_are_those_of_the_tokens_written_out(pair, batch, written_out, fa
         model = EncoderDecoderModel(module)
 
         def both(p, b):
-            options = api.score_options(model, p, b["encoder_input_tokens"], options_BxOxT)
+            options = api.score_options(model, p, b, options_BxOxT)
             return model.score_batch(p, b)[0], options
 
         return fast_jit(both)(values, features)
