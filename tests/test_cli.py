@@ -18,6 +18,8 @@ COMMANDS = (
     "doctor",
     "quickstart",
     "scaling",
+    "import",
+    "export",
 )
 # The aim is 2 s on an idle machine; tests share theirs.
 HELP_LIMIT_S = 10.0
@@ -65,6 +67,10 @@ def test_without_a_command_help_is_shown(capsys):
         (["report"], ["needs a MODEL_DIR"]),
         (["report", "a", "--model_dir=b"], ["Two MODEL_DIRs"]),
         (["logits", "--checkpoint=x"], ["--batch", "--output"]),
+        (["import", "x"], ["--model_dir"]),
+        (["import", "--model_dir=y"], ["SOURCE"]),
+        (["export", "x", "--output=/tmp/y"], ["--format"]),
+        (["export", "x", "--format=tf", "--output=/no/y"], ["'tf'; it is one of hf, t5x"]),
         (["inspect", "name", "--num_samples=x"], ["--num_samples", "invalid int"]),
         (["train"], ["needs a gin file"]),
         (["eval"], ["needs a MODEL_DIR", "flan-jax eval MODEL_DIR"]),

@@ -132,7 +132,8 @@ class HuggingFaceVocabulary(seqio.Vocabulary):
             return flat_ids
         if s.shape.rank != 1:
             raise ValueError(f"a text or a vector of texts is encoded, found shape {s.shape}")
-        return tf.RaggedTensor.from_row_lengths(flat_ids, lengths)
+        ragged: Any = tf.RaggedTensor  # Its stubs lack the constructors.
+        return ragged.from_row_lengths(flat_ids, lengths)
 
     def _encode_batch(self, texts: Any) -> tuple[np.ndarray, np.ndarray]:
         """Ids of all texts one after the other, int32, and their numbers, int64."""

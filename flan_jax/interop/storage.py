@@ -65,6 +65,9 @@ def written_whole(directory: epath.PathLike) -> Iterator[epath.Path]:
 
     Args:
       directory: a folder that does not exist or is empty, see `check_new`.
+
+    Raises:
+      CheckpointError: it cannot be written.
     """
     final = epath.Path(directory)
     if is_remote(final):
@@ -79,9 +82,11 @@ def written_whole(directory: epath.PathLike) -> Iterator[epath.Path]:
             if final.exists():
                 final.rmdir()
             place.rename(final)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             place.rmtree(missing_ok=True)
+        if isinstance(error, OSError):
+            raise CheckpointError(f"{final} could not be written: {error}.") from error
         raise
 
 

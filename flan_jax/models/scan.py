@@ -26,7 +26,8 @@ def to_scanned(tree: Mapping[str, Any], scan_axis: int = 1) -> Tree:
     """Stacks `layers_<i>` of each stack along `scan_axis`; numpy arrays stay numpy.
 
     Raises:
-        CheckpointError: a stack has no `layers_0`, or a number is missing.
+        CheckpointError: a stack has no `layers_0`, a number is missing, or layers differ in their
+            arrays.
     """
 
     def convert(stack: str, node: Mapping[str, Any]) -> Tree:
@@ -39,6 +40,12 @@ def to_scanned(tree: Mapping[str, Any], scan_axis: int = 1) -> Tree:
                 "the last layer with no number missing. Is the tree in the scanned layout already?"
             )
         ordered = [layers[name] for name in expected]
+        for name, layer in zip(expected, ordered, strict=True):
+            if jax.tree.structure(layer) != jax.tree.structure(ordered[0]):
+                raise CheckpointError(
+                    f"'{stack}/{name}' has other arrays than '{stack}/layers_0', so the layers "
+                    "cannot be stacked. Do only some of them have adapters? Merge these first."
+                )
         rest[stack] = jax.tree.map(lambda *leaves: _stack(leaves, scan_axis), *ordered)
         return rest
 

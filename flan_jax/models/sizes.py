@@ -90,7 +90,10 @@ def t5_config(name: str, **overrides: Any) -> T5Config:
 
 
 def count_params(config: T5Config | DecoderConfig) -> int:
-    """Returns the number of parameters, by formula; scanned or not makes no difference."""
+    """Returns the number of parameters, by formula, without those of adapters.
+
+    Scanned or not makes no difference.
+    """
     if isinstance(config, DecoderConfig):
         return _count_decoder_only(config)
     d = config.emb_dim

@@ -257,19 +257,3 @@ def test_there_and_back_through_transformers(run, tmp_path, family, scan_layers)
         found = logits_of(loaded, fields["vocab_size"])
         np.testing.assert_allclose(found, expected, atol=1e-4, rtol=0)
     assert np.std(expected) > 0.3
-
-
-@pytest.mark.parity
-def test_a_wrong_configuration_shows_in_the_logits(run, fail, tmp_path):
-    """Fields that no array has the shape of: the heads' number is in none of GPT-2's."""
-    pytest.importorskip("torch")
-    pytest.importorskip("transformers")
-    make("GPT2", GPT2).save_pretrained(tmp_path / "hf")
-    assert "num_heads: config.json 3, model 6" in fail(
-        "import",
-        tmp_path / "hf",
-        f"--model_dir={tmp_path / 'run'}",
-        "--gin.network.DecoderConfig.num_heads=6",
-        "--gin.network.DecoderConfig.head_dim=4",
-    )
-    assert not list(tmp_path.glob("run*"))

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from jax import export
 
-from flan_jax import testing
+from flan_jax import checkpoint_params, cli, gin_utils, testing
 from flan_jax.data.vocabularies import SentencePieceVocabulary
 from flan_jax.decode import api
 from flan_jax.decode.config import DecodeConfig
@@ -247,6 +247,48 @@ def test_samples_are_drawn_by_the_seed(tmp_path):
         params, batch_of(model, inputs, lengths), jax.random.key(3), config
     )
     np.testing.assert_array_equal(found[0], expected.tokens_BxKxT)
+
+
+CONFIG = """
+include 'models/tiny.gin'
+VOCABULARY = @seqio.ByteVocabulary()
+models.EncoderDecoderModel:
+  input_vocabulary = %VOCABULARY
+  output_vocabulary = %VOCABULARY
+network.T5Config:
+  vocab_size = 259
+  emb_dim = 8
+  mlp_dim = 8
+  num_encoder_layers = 1
+  num_decoder_layers = 1
+"""
+
+
+def test_the_command_exports_a_checkpoint_as_the_configuration_says(tmp_path, capsys):
+    run, out = tmp_path / "run", tmp_path / "out"
+    run.mkdir()
+    (run / "config.gin").write_text(CONFIG)
+    try:
+        gin_utils.parse([str(run / "config.gin")], entry="%MODEL")
+        params = drawn(gin_utils.macro_value("MODEL"))
+        checkpoint_params.save_params(run, 7, params)
+        code = cli.main(
+            [
+                "export", str(run), "--format=jax", f"--output={out}",
+                "--gin.TASK_FEATURE_LENGTHS={'inputs': 6, 'targets': 4}",
+                "--gin.serving.ServingConfig.platforms=('cpu',)",
+                "--gin.decoding.DecodeConfig.method='beam'",
+            ]
+        )  # fmt: skip
+    finally:
+        gin_utils.clear()
+    assert code == 0, capsys.readouterr().err
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["lengths"] == {"inputs": 6, "targets": 4, "outputs": 4}
+    assert manifest["decoding"]["method"] == "beam" and manifest["platforms"] == ["cpu"]
+    assert manifest["tokenizer"]["kind"] == "bytes" and manifest["tokenizer"]["file"] is None
+    weights, predict = load(out, "predict")
+    assert predict(weights, np.int32([[9] * 6]), np.int32([6]))["tokens"].shape == (1, 4, 4)
 
 
 def test_what_does_not_fit_is_refused_and_leaves_nothing(vocabulary, tmp_path, monkeypatch):

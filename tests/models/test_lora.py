@@ -11,7 +11,7 @@ from jax.sharding import PartitionSpec as P
 
 from flan_jax import testing
 from flan_jax.decode.config import DecodeConfig
-from flan_jax.errors import ConfigError
+from flan_jax.errors import CheckpointError, ConfigError
 from flan_jax.mesh import PjitPartitioner
 from flan_jax.models import lora, scan
 from flan_jax.models.decoder import DecoderOnlyTransformer
@@ -351,6 +351,12 @@ def test_layouts_convert_with_their_adapters(layout, tiny):
     expected = EncoderDecoderModel(Transformer(dataclasses.replace(tiny, lora=EVERYTHING)))
     assert jax.tree.map(jnp.shape, unscanned) == jax.tree.map(jnp.shape, expected.abstract_params())
     merged = lora.merge(unscanned, expected.config)
+    some = {
+        **unscanned,
+        "decoder": {**unscanned["decoder"], "layers_1": merged["decoder"]["layers_1"]},
+    }
+    with pytest.raises(CheckpointError, match="'decoder/layers_1' has other arrays.*adapters"):
+        scan.to_scanned(some)
     plain = scan.to_unscanned(lora.merge(params, config), config.param_scan_axis)
     for one, other in zip(jax.tree.leaves(merged), jax.tree.leaves(plain), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
