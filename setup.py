@@ -29,9 +29,9 @@ INSTALL_REQUIRES = [
     "flax>=0.12.8,<0.13",
     "optax>=0.2.8,<0.3",
     "orbax-checkpoint>=0.12.8,<0.13",
-    "tensorstore>=0.1.80,<0.2",
-    "msgpack>=1.0,<2",
-    "ml_dtypes>=0.5,<1",
+    "tensorstore>=0.1.86,<0.2",
+    "msgpack>=1.2,<2",
+    "ml_dtypes>=0.6,<1",
     "gin-config>=0.5.0,<0.6",
     "seqio>=0.0.20,<0.1",
     "clu>=0.0.12,<0.1",
@@ -50,7 +50,7 @@ INSTALL_REQUIRES = [
 EXTRAS_REQUIRE = {
     "tpu": ["jax[tpu]>=0.10.0,<0.11"],
     "plan": ["libtpu>=0.0.40,<0.1"],
-    "hf": ["transformers>=5.0,<6", "safetensors>=0.5,<1", "tokenizers>=0.21,<0.24"],
+    "hf": ["transformers>=5.0,<6", "safetensors>=0.5,<1", "tokenizers>=0.23,<0.24"],
     # safetensors is what our own reading and writing of its files is compared with.
     "test": ["pytest>=9.0,<10", "pytest-xdist>=3.8,<4", "safetensors>=0.5,<1"],
     "dev": ["ruff>=0.17,<0.18", "pyright>=1.1.400,<1.2"],

@@ -36,6 +36,21 @@ _FROM_A_RUN = (
     "evaluated/utils.RestoreCheckpointConfig.path = %CHECKPOINT_PATH",
 )
 
+# Data for a model that comes without a run, as `flan-jax import` makes one; flags override it.
+_WITHOUT_A_RUN = (
+    "MIXTURE_OR_TASK_NAME = NAME",
+    "MIXTURE_OR_TASK_MODULE = None",
+    "TASK_FEATURE_LENGTHS = {'inputs': 512, 'targets': 128}",
+    "BATCH_SIZE = 8",
+    "infer_eval/utils.DatasetConfig.mixture_or_task_name = %MIXTURE_OR_TASK_NAME",
+    "infer_eval/utils.DatasetConfig.module = %MIXTURE_OR_TASK_MODULE",
+    "infer_eval/utils.DatasetConfig.task_feature_lengths = %TASK_FEATURE_LENGTHS",
+    "infer_eval/utils.DatasetConfig.batch_size = %BATCH_SIZE",
+    "infer_eval/utils.DatasetConfig.split = 'validation'",
+    "infer_eval/utils.DatasetConfig.shuffle = False",
+    "infer_eval/utils.DatasetConfig.seed = 0",
+)
+
 
 @gin.configurable(module="eval_script")
 def evaluate(
@@ -180,7 +195,8 @@ def parse_for(
     """Parses the configuration of a command that works on a trained model.
 
     Given a MODEL_DIR, the run's stored configuration comes first, with what the command needs
-    besides; gin files and bindings of the command line come after it.
+    besides; gin files and bindings of the command line come after it. An imported model has no
+    data of its own: MIXTURE_OR_TASK_NAME and so on are then given on the command line.
 
     Args:
       entry: selector that will be called.
@@ -216,9 +232,17 @@ def parse_for(
                 "Give the MODEL_DIR of a run, or describe the model with --gin_file."
             )
         files.insert(0, str(stored))
-        has_eval_data = "infer_eval/utils.DatasetConfig" in stored.read_text()
-        scope = "infer_eval" if has_eval_data else "train"
-        bindings = [f"MODEL_DIR = {model_dir!r}", f"CHECKPOINT_PATH = {model_dir!r}"]
+        text = stored.read_text()
+        has_data = "utils.DatasetConfig" in text
+        only_train = has_data and "infer_eval/utils.DatasetConfig" not in text
+        scope = "train" if only_train else "infer_eval"
+        bindings = [f"CHECKPOINT_PATH = {model_dir!r}"]
+        if has_data:
+            bindings.append(f"MODEL_DIR = {model_dir!r}")
+        else:
+            # Prompts need no task: the model has vocabularies.
+            name = "%gin.REQUIRED" if args.command == "eval" else "'prompts'"
+            bindings += [line.replace("= NAME", f"= {name}") for line in _WITHOUT_A_RUN]
         for line in from_a_run:
             bindings.append(line.replace("DATASET", scope).replace("MODEL_DIR", model_dir))
     bindings += args.gin_bindings

@@ -10,7 +10,7 @@ import math
 import pathlib
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
 
@@ -79,6 +79,60 @@ class Chronometer:
         """Seconds of training time so far."""
         running = 0.0 if self._since is None else time.perf_counter() - self._since
         return self._elapsed_s + running
+
+
+class RateWindow:
+    """Rates over the steps since the last status line.
+
+    Attributes:
+      step_s: seconds a step, of the newest window that was shown.
+    """
+
+    def __init__(self, clock: Chronometer, wait_s: Callable[[], float]):
+        """Begins a window.
+
+        Args:
+          clock: seconds of training.
+          wait_s: returns the seconds of them spent waiting for data.
+        """
+        self._clock = clock
+        self._wait_s = wait_s
+        self.step_s = 0.0
+        self.reset()
+
+    def reset(self) -> None:
+        """Begins the next window."""
+        self._steps = 0
+        self._tokens = 0.0
+        self._from_s = self._clock.elapsed_s
+        self._wait_from_s = self._wait_s()
+
+    def add(self, tokens: float) -> None:
+        """Counts a step and its tokens, without padding."""
+        self._steps += 1
+        self._tokens += tokens
+
+    def values(
+        self, padded_tokens: int, step_flops: float, peak: float | None, num_devices: int
+    ) -> dict[str, float | None]:
+        """Tokens/s with and without padding, MFU (None for an unknown chip), data-wait share.
+
+        Args:
+          padded_tokens: of a step.
+          step_flops: model FLOPs of a step.
+          peak: FLOP/s of a device, or None.
+          num_devices: of the mesh.
+        """
+        seconds = max(self._clock.elapsed_s - self._from_s, 1e-9)
+        self.step_s = seconds / max(self._steps, 1)
+        mfu = None if peak is None else step_flops * self._steps / seconds / (peak * num_devices)
+        return {
+            "tokens_per_s": self._tokens / seconds,
+            "padded_tokens_per_s": padded_tokens * self._steps / seconds,
+            "mfu": mfu,
+            "data_wait": (self._wait_s() - self._wait_from_s) / seconds,
+            "step_s": self.step_s,
+        }
 
 
 def status_line(

@@ -291,7 +291,7 @@ def train(
     # --------------------------------------------------------------------- loop
     first_evals = evaluate(start_step) if run_eval_before_training and start_step == 0 else {}
     stop = preemption.StopFlag()
-    stats = _Window(clock, loader)
+    stats = telemetry.RateWindow(clock, lambda: loader.wait_s)
     pending: tuple[int, Any] | None = None
     loss = float("nan")
     step = start_step
@@ -310,7 +310,7 @@ def train(
                 f"The last good checkpoint, of step {kept}, is kept in {model_dir}. "
                 "Lower the learning rate, set global_norm_clip_threshold, or look at the batch."
             )
-        stats.add(host)
+        stats.add(float(host.encoder_tokens + host.decoder_tokens))
         if done % stats_period and done != total_steps:
             return found
         values = {
@@ -370,41 +370,6 @@ def train(
             writer.close()
     say(f"done: {step} steps in {telemetry.format_duration(train_s)}, loss {loss:.4f}, {model_dir}")
     return TrainResult(step, loss, evals, first_evals, train_s)
-
-
-class _Window:
-    """Rates over the steps since the last status line."""
-
-    def __init__(self, clock: telemetry.Chronometer, loader: data_loader.Loader):
-        self._clock = clock
-        self._loader = loader
-        self.step_s = 0.0
-        self.reset()
-
-    def reset(self) -> None:
-        self._steps = 0
-        self._tokens = 0.0
-        self._from_s = self._clock.elapsed_s
-        self._wait_from_s = self._loader.wait_s
-
-    def add(self, metrics: step_lib.StepMetrics) -> None:
-        self._steps += 1
-        self._tokens += float(metrics.encoder_tokens + metrics.decoder_tokens)
-
-    def values(
-        self, padded_tokens: int, step_flops: float, peak: float | None, num_devices: int
-    ) -> dict[str, float | None]:
-        """Tokens/s with and without padding, MFU (None for an unknown chip), data-wait share."""
-        seconds = max(self._clock.elapsed_s - self._from_s, 1e-9)
-        self.step_s = seconds / max(self._steps, 1)
-        mfu = None if peak is None else step_flops * self._steps / seconds / (peak * num_devices)
-        return {
-            "tokens_per_s": self._tokens / seconds,
-            "padded_tokens_per_s": padded_tokens * self._steps / seconds,
-            "mfu": mfu,
-            "data_wait": (self._loader.wait_s - self._wait_from_s) / seconds,
-            "step_s": self.step_s,
-        }
 
 
 def _environment() -> str:

@@ -2,7 +2,6 @@
 
 import pathlib
 
-import gin
 import jax
 import pytest
 

@@ -6,14 +6,14 @@ from typing import Any
 from etils import epath
 
 from flan_jax.errors import ConfigError
-from flan_jax.interop.model_gin import SPIECE, TOKENIZER, sentinels
+from flan_jax.interop.model_gin import SPIECE, SPIECE_OF_LLAMA, TOKENIZER, sentinels
 from flan_jax.interop.stores import read_json
 
 # Files that make up a tokenizer, of all kinds that transformers writes.
 TOKENIZER_FILES = (
     SPIECE,
     TOKENIZER,
-    "tokenizer.model",
+    SPIECE_OF_LLAMA,
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",

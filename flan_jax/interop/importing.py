@@ -65,7 +65,9 @@ def import_checkpoint(
     if found.kind == detect.OURS:
         found = dataclasses.replace(found, directory=checkpoint_params.find_checkpoint(source))
     opened = open_found(found)
-    say(f"{found.directory}: {found.kind}, {len(opened.source.arrays)} arrays")
+    say(f"{found.directory}: {found.kind}, {len(opened.source.arrays)} arrays of parameters")
+    if opened.config is None:
+        say("step kept, state of the optimizer and position of the data left")
     tokenizer: list[str] = []
     if opened.config is not None:
         say(hf_folder.check(found.directory, opened.config))

@@ -21,7 +21,7 @@ from flan_jax.interop.stores import read_json
 from flan_jax.models.config import T5Config
 from flan_jax.models.decoder_config import DecoderConfig
 
-SPIECE, TOKENIZER = "spiece.model", "tokenizer.json"
+SPIECE, TOKENIZER, SPIECE_OF_LLAMA = "spiece.model", "tokenizer.json", "tokenizer.model"
 
 # Configuration of a network -> its model, its module and the arguments that are vocabularies.
 _MODELS = {
@@ -198,6 +198,10 @@ def _hugging_face_vocabulary(directory: epath.Path, folder: epath.PathLike) -> t
     if (directory / TOKENIZER).exists():
         name = "seqio.HuggingFaceVocabulary"
         return _vocabulary(name, {"tokenizer_json_file": f"{folder}/{TOKENIZER}"})
+    if (directory / SPIECE_OF_LLAMA).exists():
+        name = "seqio.SentencePieceVocabulary"
+        lines = {"sentencepiece_model_file": f"{folder}/{SPIECE_OF_LLAMA}", "extra_ids": 0}
+        return _vocabulary(name, lines)
     if str(content.get("tokenizer_class", "")).startswith("ByT5"):
         return _vocabulary("seqio.ByteVocabulary", {"extra_ids": content.get("extra_ids", 125)})
     return ()
@@ -227,8 +231,9 @@ def _vocabulary(name: str, values: Mapping[str, Any]) -> tuple[str, ...]:
 
 # --------------------------------------------------------------------------------- T5X
 
-# T5X's configurations of a network, by the last part of the name, and fields called otherwise.
+# T5X's configurations of a network, by the last part of the name, and defaults that are not ours.
 _T5X_CONFIGS: dict[str, Any] = {"T5Config": T5Config, "TransformerConfig": DecoderConfig}
+_T5X_DEFAULTS: dict[str, Any] = {"mlp_activations": ("relu",), "logits_via_embedding": False}
 _T5X_VOCABULARIES = ("ByteVocabulary", "SentencePieceVocabulary")
 
 
@@ -262,7 +267,7 @@ def _from_t5x(opened: Opened) -> ModelFile:
             "Give a model file: --gin_file=FILE."
         )
     values["remat_policy"] = values.get("remat_policy") or "none"
-    config = configs.make(config_class, values)
+    config = configs.make(config_class, {**_T5X_DEFAULTS, **values})
     vocabulary = _t5x_vocabulary(bindings, macros)
     return ModelFile(config, vocabulary, z_loss=float(macros.get("Z_LOSS", 1e-4)))
 

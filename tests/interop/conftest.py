@@ -1,82 +1,10 @@
-"""Hugging Face directories from committed arrays, T5X checkpoints in any form, and the command."""
+"""Fixtures: the command line in this process, and the sample that T5X wrote."""
 
-import importlib.util
-import json
-import pathlib
 import re
 
-import flax.serialization
-import numpy as np
 import pytest
-import safetensors.numpy
-import tensorstore as ts
 
 from flan_jax import cli
-
-GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
-
-
-def read_t5x(checkpoint: pathlib.Path) -> dict[str, np.ndarray]:
-    """Arrays of a T5X checkpoint by '/'-joined name; another reader than the one under test."""
-
-    def leaves(node, prefix):
-        if isinstance(node, dict) and "kvstore" not in node:
-            for key, value in node.items():
-                yield from leaves(value, f"{prefix}{key}/")
-        else:
-            yield prefix[:-1], node
-
-    def read(leaf):
-        if isinstance(leaf, np.ndarray):
-            return leaf
-        path = checkpoint / leaf["kvstore"]["path"].rstrip("/")
-        spec = {"driver": "zarr", "kvstore": {"driver": "file", "path": f"{path}/"}}
-        return ts.open(spec, read=True).result().read().result()
-
-    packed = flax.serialization.msgpack_restore((checkpoint / "checkpoint").read_bytes())
-    return {name: read(leaf) for name, leaf in leaves(packed["optimizer"], "")}
-
-
-def write_hugging_face(
-    folder: pathlib.Path, fields: dict, weights: dict, shards: int = 1
-) -> pathlib.Path:
-    """Writes config.json and safetensors with the safetensors package."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(fields))
-    weights = {name: np.ascontiguousarray(array) for name, array in weights.items()}
-    if shards == 1:
-        safetensors.numpy.save_file(weights, folder / "model.safetensors")
-        return folder
-    weight_map = {}
-    for number in range(shards):
-        file = f"model-{number + 1:05d}-of-{shards:05d}.safetensors"
-        some = {name: weights[name] for name in sorted(weights)[number::shards]}
-        safetensors.numpy.save_file(some, folder / file)
-        weight_map |= dict.fromkeys(some, file)
-    index = {"metadata": {}, "weight_map": weight_map}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    return folder
-
-
-def golden(name: str) -> tuple[dict, dict, dict]:
-    """config.json, weights and (tokens and logits of transformers) of a committed file."""
-    with np.load(GOLDEN / f"{name}.npz") as file:
-        arrays = dict(file)
-    weights = {key[8:]: value for key, value in arrays.items() if key.startswith("weights/")}
-    fields = json.loads(str(arrays["config"]))
-    return {"model_type": "t5", **fields}, weights, arrays
-
-
-def batch_file(path: pathlib.Path, arrays: dict) -> pathlib.Path:
-    """Writes the tokens of `golden` for `flan-jax logits`."""
-    targets = arrays["decoder_target_tokens"]
-    np.savez(
-        path,
-        encoder_input_tokens=arrays["encoder_input_tokens"],
-        decoder_input_tokens=np.pad(targets, ((0, 0), (1, 0)))[:, :-1],
-        decoder_target_tokens=targets,
-    )
-    return path
 
 
 @pytest.fixture
@@ -110,12 +38,3 @@ def fail(capsys):
 def t5x_sample(shared_data):
     """The folder of the checkpoints that T5X wrote."""
     return shared_data / "t5x_checkpoint"
-
-
-@pytest.fixture(scope="session")
-def t5_golden():
-    """The module tests/golden/make_t5_golden.py."""
-    spec = importlib.util.spec_from_file_location("make_t5_golden", GOLDEN / "make_t5_golden.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

@@ -12,7 +12,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 import sentencepiece
-from conftest import golden, write_hugging_face
+from foreign_checkpoints import golden, write_hugging_face
 
 from flan_jax.checkpoint_params import find_checkpoint
 from flan_jax.errors import CheckpointError

@@ -1,14 +1,22 @@
 """Hugging Face directories in and out: committed arrays, and live with transformers."""
 
+import dataclasses
 import json
 
+import jax
 import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
-from conftest import batch_file, golden, write_hugging_face
+from foreign_checkpoints import batch_file, golden, write_hugging_face
 
+from flan_jax import checkpoint_arrays
+from flan_jax.checkpoint_params import save_params
 from flan_jax.interop import export_hf
+from flan_jax.interop.hf_t5 import config_from_hf, params_from_hf
+from flan_jax.models.encoder_decoder import EncoderDecoderModel
+from flan_jax.models.lora import LoraConfig
+from flan_jax.models.t5 import Transformer
 
 
 def weights_of(folder) -> dict[str, np.ndarray]:
@@ -151,6 +159,71 @@ def test_what_transformers_has_not_is_not_exported(fail, run, tmp_path):
     assert "Import it first" in fail("export", folder, *argv)
     assert "one of hf, t5x" in fail("export", tmp_path / "run", "--format=tf", *argv[1:])
     assert not list(tmp_path.glob("out*"))
+
+
+@pytest.mark.parametrize("name", ["hf_gpt2", "hf_llama"])
+def test_decoder_only_models(run, tmp_path, name):
+    fields, weights, arrays = golden(name)
+    folder = write_hugging_face(tmp_path / "hf", fields, weights, shards=2)
+    tokens = arrays["tokens"]
+    np.savez(tmp_path / "in.npz", decoder_input_tokens=tokens, decoder_target_tokens=tokens)
+    run("import", folder, f"--model_dir={tmp_path / 'run'}", "--no_comparison")
+    assert "bos_id = 2" in (tmp_path / "run/config.gin").read_text()
+    for place in (folder, tmp_path / "run"):
+        argv = (f"--checkpoint={place}", f"--batch={tmp_path / 'in.npz'}")
+        run("logits", *argv, f"--output={tmp_path / 'out.npz'}")
+        logits = np.load(tmp_path / "out.npz")["logits"]
+        np.testing.assert_allclose(logits, arrays["logits"], atol=1e-4, rtol=0)
+    argv = ("--format=hf", f"--output={tmp_path / 'out'}", "--no_comparison")
+    run("export", tmp_path / "run", *argv)
+    assert_identical(weights_of(tmp_path / "out"), weights)
+    assert json.loads((tmp_path / "out/config.json").read_text()) == {**fields, "dtype": "float32"}
+
+
+def test_adapters_are_merged_and_prompts_have_no_place(run, fail, tmp_path):
+    fields, weights, _ = golden("t5_1_1")
+    rng = np.random.default_rng(0)
+    lora = LoraConfig(rank=2, alpha=6, kernels=("encoder/.*query",))
+    config = config_from_hf(fields, lora=lora, prompt_length=3, scan_layers=False)
+    abstract = EncoderDecoderModel(Transformer(config)).abstract_params()
+    params = checkpoint_arrays.flat(
+        jax.tree.map(lambda x: rng.standard_normal(x.shape, np.float32), abstract)
+    )
+    plain = dataclasses.replace(config, lora=None, prompt_length=0)
+    params |= checkpoint_arrays.flat(params_from_hf(weights, plain))
+    bindings = (
+        "--gin.network.T5Config.lora=@network.LoraConfig()",
+        "--gin.network.LoraConfig.rank=2",
+        "--gin.network.LoraConfig.alpha=6",
+        "--gin.network.LoraConfig.kernels='encoder/.*query'",
+        "--gin.network.T5Config.scan_layers=False",
+    )
+    folder = write_hugging_face(tmp_path / "hf", fields, weights)
+    run("import", folder, f"--model_dir={tmp_path / 'run'}", "--no_comparison")
+
+    def export(arrays, name, call, *more):
+        place = tmp_path / name
+        save_params(place, 1, checkpoint_arrays.nested(arrays))
+        (place / "config.gin").write_text((tmp_path / "run/config.gin").read_text())
+        argv = ("--format=hf", f"--output={place / 'out'}", "--no_comparison")
+        return call("export", place, *argv, *bindings, *more)
+
+    without = {name: array for name, array in params.items() if "/prompt/" not in name}
+    assert "adapters are merged" in export(without, "lora", run)
+    expected = dict(weights)
+    for i in range(2):
+        node = f"encoder/layers_{i}/attention/query"
+        delta = 6 / 2 * params[f"{node}/lora_a"] @ params[f"{node}/lora_b"]
+        name = f"encoder.block.{i}.layer.0.SelfAttention.q.weight"
+        expected[name] = (weights[name].T + delta).T
+    found = weights_of(tmp_path / "lora/out")
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        np.testing.assert_allclose(found[name], array, atol=1e-5, err_msg=name)
+
+    text = export(params, "prompt", fail, "--gin.network.T5Config.prompt_length=3")
+    assert "no place for 1 parameters: encoder/prompt/prompt/prompt" in text
+    assert not list((tmp_path / "prompt").glob("out*"))
 
 
 # ------------------------------------------------------------------------------------ live

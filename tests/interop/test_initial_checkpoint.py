@@ -5,10 +5,10 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
-from conftest import golden, write_hugging_face
+from foreign_checkpoints import T5X_SAMPLE, golden, write_hugging_face
 
 from flan_jax import checkpoint, checkpoint_arrays, evaluate, starting, trainable
-from flan_jax.checkpoint_params import make_base, restore_params
+from flan_jax.checkpoint_params import make_base, restore_params, save_params
 from flan_jax.errors import CheckpointError, ConfigError
 from flan_jax.interop import detect
 from flan_jax.interop.hf_t5 import config_from_hf, params_from_hf
@@ -74,9 +74,7 @@ def test_a_run_starts_from_a_hugging_face_directory(folder, tmp_path, said, scan
 
 
 def test_a_run_starts_from_t5x(t5x_sample, tmp_path, said):
-    from test_t5x import CONFIG
-
-    model = EncoderDecoderModel(Transformer(CONFIG), optimizer_def=SGD())
+    model = EncoderDecoderModel(Transformer(T5X_SAMPLE), optimizer_def=SGD())
     starts = [
         begin(model, t5x_sample / kind, tmp_path, said)[2].state.params
         for kind in ("legacy", "orbax")
@@ -137,8 +135,6 @@ def test_adapters_on_top(folder, said):
 
 def grown_checkpoint(kind, folder, tmp_path) -> str:
     if kind == "ours":
-        from flan_jax.checkpoint_params import save_params
-
         return str(save_params(tmp_path / "ours", 0, params_from_hf(WEIGHTS, make().config)))
     return str(folder)
 
@@ -148,7 +144,7 @@ def grown_checkpoint(kind, folder, tmp_path) -> str:
 def test_a_larger_vocabulary(folder, tmp_path, said, kind, grow):
     path = grown_checkpoint(kind, folder, tmp_path)
     model = make(vocab_size=40)
-    with pytest.raises(CheckpointError, match="(?s)more tokens.*grow_vocabulary|(32, 16)"):
+    with pytest.raises(CheckpointError, match=r"\(32, 16\)(.|\n)*\(40, 16\)"):
         restore(path, model)
     initial = jax.tree.map(lambda leaf: np.full(leaf.shape, 7, np.float32), model.abstract_params())
     partitioner = PjitPartitioner(fsdp=4, data=1, devices=4)

@@ -8,32 +8,25 @@ import shutil
 import flax.serialization
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
-from conftest import read_t5x
+import tensorstore
+from etils import epath
+from foreign_checkpoints import T5X_SAMPLE, read_t5x
 
 from flan_jax import checkpoint, checkpoint_arrays, gin_utils
 from flan_jax.checkpoint_params import restore_params
 from flan_jax.errors import CheckpointError
-from flan_jax.interop import stores
+from flan_jax.interop import storage, stores
 from flan_jax.interop.export_t5x import chunk_shape
-from flan_jax.models.config import T5Config
+from flan_jax.models.decoder import DecoderOnlyTransformer
+from flan_jax.models.decoder_config import DecoderConfig
+from flan_jax.models.decoder_only import DecoderOnlyModel
 from flan_jax.models.encoder_decoder import EncoderDecoderModel
 from flan_jax.models.scan import to_scanned, to_unscanned
 from flan_jax.models.t5 import Transformer
 from flan_jax.state import TrainState
 
-CONFIG = T5Config(
-    vocab_size=384,
-    emb_dim=128,
-    num_heads=8,
-    num_encoder_layers=2,
-    num_decoder_layers=2,
-    head_dim=16,
-    mlp_dim=256,
-    mlp_activations=("gelu", "linear"),
-    dropout_rate=0.0,
-    scan_layers=False,
-)
 ONE_DEVICE = jax.sharding.SingleDeviceSharding(jax.devices("cpu")[0])
 PACKED = ("encoder_segment_ids", "encoder_positions", "decoder_segment_ids", "decoder_positions")
 
@@ -47,7 +40,7 @@ def batch(path, reference, packed: bool):
 
 
 def abstract(scan_layers: bool = False):
-    config = dataclasses.replace(CONFIG, scan_layers=scan_layers)
+    config = dataclasses.replace(T5X_SAMPLE, scan_layers=scan_layers)
     return EncoderDecoderModel(Transformer(config)).abstract_params(), config
 
 
@@ -112,6 +105,17 @@ def test_import_makes_a_checkpoint_with_its_model(run, t5x_sample, reference, tm
     run("logits", *argv, tmp_path / "out.npz")
     logits = np.load(tmp_path / "out.npz")["logits"]
     np.testing.assert_allclose(logits, reference["logits"], atol=1e-4, rtol=0)
+
+
+def test_an_imported_model_answers(run, fail, t5x_sample, tmp_path):
+    """Its vocabulary is that of T5X's config.gin; nothing tells its data."""
+    run("import", t5x_sample / "legacy", f"--model_dir={tmp_path / 'run'}", "--no_comparison")
+    (tmp_path / "prompts.txt").write_text("one two\n")
+    lengths = "--gin.TASK_FEATURE_LENGTHS={'inputs': 16, 'targets': 8}"
+    said = run("infer", tmp_path / "run", f"--prompts={tmp_path / 'prompts.txt'}", lengths)
+    answer = json.loads(said.splitlines()[-1])
+    assert answer["inputs"] == "one two" and np.isfinite(answer["score"])
+    assert "MIXTURE_OR_TASK_NAME is required" in fail("eval", tmp_path / "run")
 
 
 def test_an_imported_checkpoint_is_not_a_run(run, t5x_sample, tmp_path):
@@ -251,7 +255,7 @@ def save_ours(folder, t5x_arrays, sample):
     state = jax.tree.map(jax.numpy.asarray, TrainState(step, sample, optimizer))
     with checkpoint.Checkpointer(folder) as saver:
         saver.save(20, state, b"", {}, force=True)
-    fields = dataclasses.asdict(CONFIG)
+    fields = dataclasses.asdict(T5X_SAMPLE)
     lines = [f"network.T5Config.{name} = {value!r}" for name, value in fields.items()]
     gin_utils.parse(
         [],
@@ -342,3 +346,90 @@ def test_t5x_names_are_those_of_stores(t5x_sample):
     source = stores.open_t5x(t5x_sample / "legacy/checkpoint_20")
     assert len(source.arrays) == 261
     assert source.arrays["state/step"].shape == ()
+
+
+# --------------------------------------------------------------------- other forms of Orbax
+
+
+@pytest.mark.parametrize(("ocdbt", "zarr3"), [(False, False), (True, True)])
+def test_items_of_orbax_with_other_storage(tmp_path, sample, ocdbt, zarr3):
+    sample["token_embedder"]["embedding"][:] = 0  # Written although it is all zeros, or filled in.
+    tree = {"target": sample, "state": {"step": np.asarray(20, np.int32)}}
+    handler = ocp.PyTreeCheckpointHandler(use_ocdbt=ocdbt, use_zarr3=zarr3)
+    with ocp.Checkpointer(handler) as writer:
+        writer.save(tmp_path / "checkpoint_20/state", args=ocp.args.PyTreeSave(tree))
+    assert_same(restored(tmp_path), sample)
+
+
+# ---------------------------------------------------------------------- decoder-only models
+
+_T5X_GIN = """
+from __gin__ import dynamic_registration
+from t5x import models
+from t5x.examples.decoder_only import network
+DROPOUT_RATE = 0.25
+MODEL = @models.DecoderOnlyModel()
+VOCABULARY = @seqio.ByteVocabulary()
+models.DecoderOnlyModel.module = @network.DecoderWrapper()
+models.DecoderOnlyModel.vocabulary = %VOCABULARY
+seqio.ByteVocabulary.extra_ids = 3
+network.DecoderWrapper.config = @network.TransformerConfig()
+network.TransformerConfig.vocab_size = 384
+network.TransformerConfig.emb_dim = 32
+network.TransformerConfig.num_heads = 4
+network.TransformerConfig.num_layers = 3
+network.TransformerConfig.head_dim = 8
+network.TransformerConfig.mlp_dim = 48
+network.TransformerConfig.dropout_rate = %DROPOUT_RATE
+"""
+
+
+def test_a_decoder_only_run_of_t5x(run, tmp_path):
+    """There and back; what its config.gin leaves out has T5X's defaults: relu, untied."""
+    config = DecoderConfig(
+        vocab_size=384,
+        emb_dim=32,
+        num_heads=4,
+        num_layers=3,
+        head_dim=8,
+        mlp_dim=48,
+        mlp_activations=("relu",),
+        logits_via_embedding=False,
+        scan_layers=False,
+    )
+    abstract = DecoderOnlyModel(DecoderOnlyTransformer(config)).abstract_params()
+    rng = np.random.default_rng(3)
+    params = jax.tree.map(lambda x: rng.standard_normal(x.shape).astype(x.dtype), abstract)
+    write_msgpack(tmp_path / "t5x/checkpoint_5", params)
+    (tmp_path / "t5x/config.gin").write_text(_T5X_GIN)
+    said = run("import", tmp_path / "t5x", f"--model_dir={tmp_path / 'run'}")
+    assert "largest difference of logits from a direct reading" in said
+    text = (tmp_path / "run/config.gin").read_text()
+    for line in (
+        "DROPOUT_RATE = 0.25",
+        "models.DecoderOnlyModel:",
+        "  vocabulary = %VOCABULARY",
+        "seqio.ByteVocabulary.extra_ids = 3",
+        "  mlp_activations = ('relu',)",
+        "  logits_via_embedding = False",
+    ):
+        assert f"{line}\n" in text
+    run("export", tmp_path / "run", "--format=t5x", f"--output={tmp_path / 'back'}")
+    found = read_t5x(tmp_path / "back/checkpoint_5")
+    assert found.pop("state/step") == 5
+    assert_same(checkpoint_arrays.nested(found)["target"], params)
+
+
+# ----------------------------------------------------------------------------------- buckets
+
+
+def test_arrays_in_a_bucket_are_named_as_tensorstore_wants(t5x_sample):
+    """Nothing is read: there is no bucket here."""
+    packed = stores.read_msgpack(epath.Path(t5x_sample / "legacy/checkpoint_20/checkpoint"))
+    spec = packed["optimizer"]["target"]["token_embedder"]["embedding"]
+    placed = stores._placed(spec, epath.Path("gs://bucket/runs/checkpoint_20"), "x")
+    path = "runs/checkpoint_20/target.token_embedder.embedding/"
+    assert placed["kvstore"] == {"driver": "gcs", "bucket": "bucket", "path": path}
+    assert tensorstore.Spec(placed).kvstore.path == path
+    with pytest.raises(CheckpointError, match="expected a local path, gs:// or s3://"):
+        storage.kvstore("ftp://host/checkpoint_1")
