@@ -5,6 +5,7 @@
 stand in the file as their TensorStore description; the others stand in it themselves.
 """
 
+import itertools
 import math
 from typing import Any
 
@@ -105,7 +106,8 @@ def chunk_shape(shape: tuple[int, ...], itemsize: int) -> list[int]:
     while math.prod(chunks) * itemsize > _CHUNK_BYTES:
         longest = chunks.index(max(chunks))
         size = shape[longest]
-        chunks[longest] = max(part for part in range(1, chunks[longest]) if size % part == 0)
+        more = itertools.count(size // chunks[longest] + 1)
+        chunks[longest] = next(size // parts for parts in more if size % parts == 0)
     return chunks
 
 

@@ -316,7 +316,7 @@ def test_export_has_the_layout_of_the_sample(run, t5x_sample, sample, tmp_path):
 def test_export_of_parameters_alone_says_so(run, t5x_sample, sample, tmp_path):
     run("import", t5x_sample / "legacy", f"--model_dir={tmp_path / 'run'}", "--no_comparison")
     argv = ("--format=t5x", f"--output={tmp_path / 't5x'}", "--dtype=bfloat16")
-    said = run("export", tmp_path / "run", *argv)
+    said = run("export", tmp_path / "run", *argv, "--no_comparison")
     assert "optimizer step alone: the layers are scanned" in said
     found = read_t5x(tmp_path / "t5x/checkpoint_20")
     assert found["state/step"] == 20
@@ -334,7 +334,7 @@ def test_export_of_parameters_alone_says_so(run, t5x_sample, sample, tmp_path):
         ((4096, 10240), [4096, 2560]),
         ((250112, 4096), [3908, 4096]),
         ((4096, 24, 10240), [512, 24, 1024]),
-        ((33_554_467,), [1]),
+        ((65_537, 300), [1, 300]),
     ],
 )
 def test_chunks_are_at_most_64_mib(shape, expected):
