@@ -14,12 +14,20 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import pathlib
 
+import gin
 import jax
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 SHARED_DATA = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def _no_bindings_left():
+    """Takes back what a test binds in gin, which would change the defaults of those after it."""
+    yield
+    gin.clear_config()
 
 
 @pytest.fixture
