@@ -26,6 +26,8 @@ from flan_jax.models.encoder_decoder import EncoderDecoderModel
 from flan_jax.models.lora import LoraConfig
 from flan_jax.models.t5 import Transformer
 
+pytestmark = pytest.mark.slow
+
 LENGTHS = {"inputs": 7, "targets": 5}
 ROWS = 90
 ADAPTERS = LoraConfig(2, 4.0, ("attention/", "logits"))
