@@ -174,7 +174,7 @@ class HuggingFaceVocabulary(seqio.Vocabulary):
 
 def _load(path: str) -> Any:
     try:
-        import tokenizers
+        import tokenizers  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ConfigError(
             f"{_WHERE} needs the tokenizers library: pip install 'flan-jax[hf]' ({error})."

@@ -148,8 +148,9 @@ def _theirs(found: Opened, model: Any, batch: Mapping[str, np.ndarray]) -> tuple
 
 
 def _of_transformers(found: Opened, batch: Mapping[str, np.ndarray]) -> np.ndarray:
-    import torch
-    import transformers
+    # Both are optional.
+    import torch  # pyright: ignore[reportMissingImports]
+    import transformers  # pyright: ignore[reportMissingImports]
 
     assert found.family is not None
     auto = (
