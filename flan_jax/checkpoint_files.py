@@ -40,8 +40,30 @@ def step_dir(model_dir: epath.PathLike, step: int) -> epath.Path:
 
 def list_steps(model_dir: epath.PathLike) -> list[int]:
     """Returns the steps with a committed checkpoint directory, ascending, unverified."""
-    found = (re.fullmatch(rf"{PREFIX}_(\d+)", p.name) for p in epath.Path(model_dir).iterdir())
-    return sorted(int(match[1]) for match in found if match)
+    found = (step_in(p.name) for p in epath.Path(model_dir).iterdir())
+    return sorted(step for step in found if step is not None)
+
+
+def step_in(name: str) -> int | None:
+    """Returns the step in the name of a `checkpoint_<step>` directory, else None."""
+    match = re.fullmatch(rf"{PREFIX}_(\d+)", name)
+    return int(match[1]) if match else None
+
+
+def run_of(checkpoint: epath.PathLike) -> epath.Path:
+    """Returns the MODEL_DIR that a checkpoint directory lies in, or the path itself."""
+    path = epath.Path(checkpoint)
+    return path if step_in(path.name) is None else path.parent
+
+
+def check_exists(path: epath.Path) -> None:
+    """Raises CheckpointError, with the nearest names beside it, where nothing is at a path."""
+    if not path.exists():
+        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise CheckpointError(
+            f"There is no checkpoint at {path}: the path does not exist."
+            + suggest(path.name, siblings)
+        )
 
 
 def unfinished(model_dir: epath.PathLike) -> list[str]:
@@ -201,17 +223,12 @@ def find_checkpoint(
       CheckpointError: the path does not exist, is no checkpoint, holds none, or it is damaged.
     """
     path = epath.Path(path)
-    if not path.exists():
-        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise CheckpointError(
-            f"There is no checkpoint at {path}: the path does not exist."
-            + suggest(path.name, siblings)
-        )
+    check_exists(path)
     if not path.is_dir():
         raise CheckpointError(
             f"{path} is a file. Give a directory: a {PREFIX}_<step>, or the MODEL_DIR of a run."
         )
-    if (path / MANIFEST).exists() or re.fullmatch(rf"{PREFIX}_\d+", path.name):
+    if (path / MANIFEST).exists() or step_in(path.name) is not None:
         if step is not None and read_manifest(path)["step"] != step:
             raise CheckpointError(f"{path} is not the checkpoint of step {step}.")
         if why := damage(path):

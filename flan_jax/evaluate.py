@@ -4,7 +4,6 @@ import argparse
 import dataclasses
 import json
 import os
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +13,7 @@ from etils import epath
 
 from flan_jax import checkpoint as checkpoint_lib
 from flan_jax import checkpoint_params, gin_utils, telemetry
-from flan_jax.checkpoint_files import PREFIX
+from flan_jax.checkpoint_files import run_of, step_in
 from flan_jax.data import mixture, tokenizer_files
 from flan_jax.data.config import DatasetConfig
 from flan_jax.decode.config import DecodeConfig
@@ -181,9 +180,8 @@ def restore(
         config=model.config,
         say=say,
     )
-    number = re.fullmatch(rf"{PREFIX}_(\d+)", directory.name)
     say(f"parameters from {directory}")
-    return params, int(number.group(1)) if number else 0, directory
+    return params, step_in(directory.name) or 0, directory
 
 
 def parse_for(
@@ -211,7 +209,7 @@ def parse_for(
     """
     files, bindings = list(args.gin_file), []
     if model_dir is None and not files and args.checkpoint is not None:
-        model_dir = run_of(absolute(args.checkpoint))
+        model_dir = str(run_of(absolute(args.checkpoint)))
     if model_dir is None and not files:
         raise ConfigError(
             f"flan-jax {args.command} needs a MODEL_DIR, or gin files that describe the model: "
@@ -260,9 +258,3 @@ def command(model_dir: str | None, args: argparse.Namespace) -> None:
 def absolute(path: str) -> str:
     """Returns a local path from the root, which Orbax wants; a URL as it is."""
     return path if "://" in path else os.path.abspath(path)
-
-
-def run_of(checkpoint: str) -> str:
-    """Returns the MODEL_DIR that a checkpoint directory lies in, or the path itself."""
-    path = epath.Path(checkpoint)
-    return str(path.parent if re.fullmatch(rf"{PREFIX}_\d+", path.name) else path)

@@ -177,6 +177,8 @@ def train(
     # 1. the newest valid checkpoint of MODEL_DIR  2. INITIAL_CHECKPOINT_PATH  3. scratch.
     saver = checkpoint_lib.Checkpointer(model_dir, checkpoint_cfg.save, say)
     vocabulary = features[train_dataset_cfg.token_features[0]].vocabulary
+    # Once, not at each save: it reads the whole vocabulary, which may lie far away.
+    vocabulary_identity = tokenizer_files.identity(vocabulary)
     start = starting.begin(
         plan, partitioner, saver, checkpoint_cfg, random_seed, prompt_init, vocabulary, say
     )
@@ -282,7 +284,7 @@ def train(
         extra = {
             "elapsed_s": clock.elapsed_s,
             "config_sha256": gin_utils.config_hash(config_text),
-            "vocabulary": tokenizer_files.identity(vocabulary),
+            "vocabulary": vocabulary_identity,
         }
         position = loader.state_at(step)
         saver.save(step, state, position, extra, force=True, base=base)

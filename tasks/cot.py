@@ -104,7 +104,7 @@ def register(
     paths = paths or Paths()
     settings = settings or Cot()
     folder = paths.resolve("cot_dir")
-    vocabulary = vocabulary or vocabulary_from(paths)
+    vocabulary = vocabulary_from(paths, vocabulary)
     rates = {}
     for name in _chosen(folder, settings):
         path = cot_files.find_file(folder, name)

@@ -27,7 +27,6 @@ import seqio
 
 from flan_jax.data import objectives
 from flan_jax.data.description import Description
-from flan_jax.data.vocabularies import as_seqio
 from tasks import lazy
 from tasks.paths import Paths
 from tasks.registration import PreparedSource, vocabulary_from
@@ -96,8 +95,7 @@ def register(
 
     @functools.cache
     def chosen_vocabulary() -> seqio.Vocabulary:
-        chosen = vocabulary or settings.vocabulary
-        return vocabulary_from(paths) if chosen is None else as_seqio(chosen)
+        return vocabulary_from(paths, vocabulary, settings.vocabulary)
 
     for corpus in CORPORA:
         make_source = functools.cache(functools.partial(_source, corpus, settings))

@@ -34,7 +34,7 @@ def register(
     """
     paths = paths or Paths()
     rates = rates or CotSuperNI()
-    vocabulary = vocabulary or vocabulary_from(paths)
+    vocabulary = vocabulary_from(paths, vocabulary)
     reasoned = cot.register(paths, cot_settings, vocabulary)
     super_ni.register(paths, super_ni_settings, vocabulary)
     rows = {task.name: reasoned.get_rate(task) for task in reasoned.tasks}

@@ -8,6 +8,7 @@ from typing import Any
 import seqio
 import tensorflow as tf
 
+from flan_jax.data.vocabularies import as_seqio
 from flan_jax.errors import ConfigError, DataError, NotFoundError, suggest
 from flan_jax.prompts import RowStep
 from tasks.paths import Paths
@@ -137,8 +138,14 @@ class PreparedSource(seqio.TfdsDataSource):
             ) from error
 
 
-def vocabulary_from(paths: Paths) -> seqio.SentencePieceVocabulary:
-    """Returns T5's vocabulary of the configured SentencePiece file, with 100 sentinel ids."""
+def vocabulary_from(paths: Paths, *given: Any) -> seqio.Vocabulary:
+    """Returns the first of `given` that is not None, else T5's vocabulary.
+
+    That is the configured SentencePiece file with 100 sentinel ids.
+    """
+    for vocabulary in given:
+        if vocabulary is not None:
+            return as_seqio(vocabulary)
     return seqio.SentencePieceVocabulary(str(paths.resolve("sentencepiece_model")), extra_ids=100)
 
 

@@ -32,7 +32,6 @@ import seqio
 import tensorflow as tf
 
 from flan_jax.data.description import Description
-from flan_jax.data.vocabularies import as_seqio
 from flan_jax.errors import FlanJaxError
 from flan_jax.prompts import RowStep
 from tasks import lazy, sft_filters
@@ -233,8 +232,7 @@ def register(
 
     @functools.cache
     def chosen_vocabulary() -> seqio.Vocabulary:
-        chosen = vocabulary or settings.vocabulary
-        return vocabulary_from(paths) if chosen is None else as_seqio(chosen)
+        return vocabulary_from(paths, vocabulary, settings.vocabulary)
 
     @functools.cache
     def prepared() -> tuple[dict[str, list[TokenRow]], Counts]:

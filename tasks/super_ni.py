@@ -227,7 +227,7 @@ def register(
     encode.candidates(settings.encoding)
     collection = open_collection(paths.resolve("super_ni_dir"), settings.split)
     _check_collection(collection, settings)
-    encoder = Encoder(settings, vocabulary or vocabulary_from(paths))
+    encoder = Encoder(settings, vocabulary_from(paths, vocabulary))
     for name in collection.names:
         _add_task(task_name(name), file_source(collection, name, encoder), encoder.vocabulary)
     sides: list[tuple[str, str, Sequence[str], Sequence[str]]] = [

@@ -12,6 +12,7 @@ os.environ["XLA_FLAGS"] = (
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import importlib.util
 import pathlib
 
 import gin
@@ -42,3 +43,23 @@ def shared_data() -> pathlib.Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"no real data folder at {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def golden_maker():
+    """`golden_maker(name)`: the module tests/golden/<name>.py."""
+
+    def load(name):
+        path = pathlib.Path(__file__).parent / "golden" / f"{name}.py"
+        spec = importlib.util.spec_from_file_location(name, path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def decoder_golden(golden_maker):
+    """The module tests/golden/make_decoder_golden.py."""
+    return golden_maker("make_decoder_golden")

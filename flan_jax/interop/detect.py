@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 from etils import epath
 
-from flan_jax.errors import CheckpointError, suggest
-from flan_jax.interop import storage
+from flan_jax.checkpoint_files import check_exists, step_in
+from flan_jax.errors import CheckpointError
 
 OURS, T5X, T5X_ORBAX, HUGGING_FACE = "flan-jax", "T5X", "T5X (Orbax)", "Hugging Face"
 
@@ -50,12 +50,7 @@ def detect(path: epath.PathLike) -> Found:
         was looked for.
     """
     place = epath.Path(path)
-    if not place.exists():
-        siblings = [p.name for p in place.parent.iterdir()] if place.parent.is_dir() else []
-        raise CheckpointError(
-            f"There is no checkpoint at {place}: the path does not exist."
-            + suggest(place.name, siblings)
-        )
+    check_exists(place)
     if not place.is_dir():
         raise CheckpointError(
             f"{place} is a file. Give a directory: a checkpoint_<step>, the MODEL_DIR of a run, or "
@@ -63,8 +58,8 @@ def detect(path: epath.PathLike) -> Found:
         )
     names = {p.name for p in place.iterdir()}
     if kind := _kind(place, names):
-        return Found(kind, place, storage.step_in(place.name) or 0)
-    steps = sorted(step for name in names if (step := storage.step_in(name)) is not None)
+        return Found(kind, place, step_in(place.name) or 0)
+    steps = sorted(step for name in names if (step := step_in(name)) is not None)
     for step in reversed(steps):
         directory = place / f"checkpoint_{step}"
         if kind := _kind(directory, {p.name for p in directory.iterdir()}):

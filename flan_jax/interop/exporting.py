@@ -11,7 +11,7 @@ import numpy as np
 from etils import epath
 
 from flan_jax import checkpoint, checkpoint_arrays, evaluate
-from flan_jax.errors import CheckpointError, ConfigError, NotFoundError, suggest
+from flan_jax.errors import CheckpointError, NotFoundError, suggest
 from flan_jax.interop import detect, importing, model_gin, stacks, storage
 from flan_jax.interop.names import Bound
 from flan_jax.interop.source import Index, Source, Stored
@@ -101,8 +101,8 @@ def command(args: argparse.Namespace) -> None:
             f"--format is {args.format!r}; it is one of {', '.join(FORMATS)}."
             f"{suggest(args.format, FORMATS)}"
         )
-    if args.dtype not in (None, *importing.DTYPES):
-        raise ConfigError(f"--dtype is {args.dtype!r}; it is one of {', '.join(importing.DTYPES)}.")
+    if args.dtype is not None:
+        importing.check_dtype(args.dtype)
     output = storage.check_new(evaluate.absolute(args.output), "--output")
     path = evaluate.absolute(args.checkpoint)
     found = detect.foreign(path)

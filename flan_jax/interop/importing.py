@@ -55,10 +55,7 @@ def import_checkpoint(
     Raises:
       CheckpointError, ConfigError, DataError: see the parts; the first line says the cause.
     """
-    if dtype not in DTYPES:
-        raise ConfigError(
-            f"--dtype is {dtype!r}; it is one of {', '.join(DTYPES)}.{suggest(dtype, DTYPES)}"
-        )
+    check_dtype(dtype)
     carry.check_growth(grow_vocabulary)
     target = storage.check_new(model_dir, "--model_dir")
     found = detect.detect(source)
@@ -105,6 +102,14 @@ def import_checkpoint(
     size = sum(leaf.size for leaf in jax.tree.leaves(params))
     say(f"wrote {directory}: {size:,} parameters in {dtype}, and {target / gin_utils.CONFIG_NAME}")
     return directory
+
+
+def check_dtype(dtype: str) -> None:
+    """Raises ConfigError unless parameters can be written in this dtype."""
+    if dtype not in DTYPES:
+        raise ConfigError(
+            f"--dtype is {dtype!r}; it is one of {', '.join(DTYPES)}.{suggest(dtype, DTYPES)}"
+        )
 
 
 def _load(

@@ -13,9 +13,10 @@ from typing import Any
 from etils import epath
 
 from flan_jax import gin_source, gin_utils
+from flan_jax.checkpoint_files import run_of
 from flan_jax.errors import CheckpointError, ConfigError, DataError
 from flan_jax.gin_utils import CONFIG_NAME
-from flan_jax.interop import configs, detect, storage
+from flan_jax.interop import configs, detect
 from flan_jax.interop.opened import Opened, open_found
 from flan_jax.interop.stores import read_json
 from flan_jax.models.config import T5Config
@@ -174,8 +175,7 @@ def parse_model(
 
 
 def _of_a_run(checkpoint: str) -> epath.Path:
-    place = epath.Path(checkpoint)
-    run = place.parent if storage.step_in(place.name) is not None else place
+    run = run_of(checkpoint)
     if not (run / CONFIG_NAME).exists():
         raise ConfigError(
             f"The model of {checkpoint} is not known: there is no {run / CONFIG_NAME}. Name a "

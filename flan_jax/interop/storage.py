@@ -4,7 +4,6 @@ Paths are `etils.epath` paths or URLs such as gs://bucket/folder.
 """
 
 import contextlib
-import re
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -93,9 +92,3 @@ def written_whole(directory: epath.PathLike) -> Iterator[epath.Path]:
 def dotted(name: str) -> str:
     """Returns a '/'-joined name with dots."""
     return name.replace("/", ".")
-
-
-def step_in(name: str) -> int | None:
-    """Returns the step in the name of a `checkpoint_<step>` folder, else None."""
-    match = re.fullmatch(r"checkpoint_(\d+)", name)
-    return int(match[1]) if match else None

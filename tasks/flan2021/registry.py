@@ -50,7 +50,7 @@ def register(
 
     @functools.cache
     def chosen_vocabulary() -> seqio.Vocabulary:
-        return vocabulary or vocabulary_from(paths)
+        return vocabulary_from(paths, vocabulary)
 
     for dataset in DATASETS.values():
         builder = Builder(dataset, settings, chosen_vocabulary)

@@ -1,9 +1,7 @@
 """Fixtures: `toy`, a language model small enough to enumerate, and `golden`, the tiny T5."""
 
 import functools
-import importlib.util
 import itertools
-import pathlib
 import types
 
 import jax
@@ -78,21 +76,7 @@ def toy():
     )
 
 
-def _golden(name):
-    path = pathlib.Path(__file__).parents[1] / "golden" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="session")
-def golden():
+def golden(golden_maker):
     """The module tests/golden/make_decode_golden.py."""
-    return _golden("make_decode_golden")
-
-
-@pytest.fixture(scope="session")
-def decoder_golden():
-    """The module tests/golden/make_decoder_golden.py."""
-    return _golden("make_decoder_golden")
+    return golden_maker("make_decode_golden")

@@ -2,20 +2,20 @@
 
 import json
 
-import jax
-import numpy as np
 import pytest
 
-from flan_jax import checkpoint, evaluate, infer, schedules, starting, testing, train
+from flan_jax import checkpoint, evaluate, testing
 from flan_jax.data.config import DatasetConfig
 from flan_jax.decode import DecodeConfig
 from flan_jax.errors import ConfigError
-from flan_jax.mesh import PjitPartitioner
 from flan_jax.models.decoder import DecoderOnlyTransformer
 from flan_jax.models.decoder_only import DecoderOnlyModel
 from flan_jax.models.encoder_decoder import EncoderDecoderModel
 from flan_jax.models.t5 import Transformer
 from flan_jax.optimizers import AdamW
+
+from . import small_runs
+from .small_runs import ONE
 
 WORDS = testing.TOY_WORDS[2:]
 NEXT = dict(zip(WORDS, (*WORDS[1:], WORDS[0]), strict=True))
@@ -34,7 +34,6 @@ def tasks():
 
 
 # Single objects, so that what is compiled for them serves all tests.
-ONE = PjitPartitioner(devices=1)
 CONFIG = testing.tiny_decoder_config(
     emb_dim=32, num_layers=1, scan_layers=False, dropout_rate=0.05, positions="rotary"
 )
@@ -52,23 +51,9 @@ def dataset(name, split, **changes):
 
 
 def run_training(model, folder, name, steps=STEPS, rate=0.02, evaluation=None):
-    return train.train(
-        model=model,
-        model_dir=str(folder),
-        train_dataset_cfg=dataset(name, "train"),
-        train_eval_dataset_cfg=evaluation,
-        infer_eval_dataset_cfg=evaluation,
-        checkpoint_cfg=checkpoint.CheckpointConfig(
-            checkpoint.SaveCheckpointConfig(period=50), checkpoint.RestoreCheckpointConfig(None)
-        ),
-        partitioner=ONE,
-        trainer=train.Trainer(
-            schedules.create_learning_rate_scheduler("constant", base_learning_rate=rate)
-        ),
-        total_steps=steps,
-        stats_period=50,
-        tensorboard=False,
-    )
+    evaluations = dict.fromkeys(("train_eval_dataset_cfg", "infer_eval_dataset_cfg"), evaluation)
+    data = dataset(name, "train")
+    return small_runs.run_training(model, folder, data, steps, rate, 50, **evaluations)
 
 
 @pytest.fixture(scope="module")
@@ -94,14 +79,7 @@ def test_it_learns_and_says_what_the_rows_held(trained):
 def test_a_resumed_run_ends_with_the_same_bits(trained, tmp_path):
     run_training(PREFIX_LM, tmp_path, "one_row", steps=70)
     run_training(PREFIX_LM, tmp_path, "one_row")
-    selection = starting.trainable.select(PREFIX_LM.abstract_params(), None)
-    plan = starting.make_plan(PREFIX_LM, selection, lambda step: 0.02, ONE)
-    states = []
-    for folder in (trained[0], tmp_path):
-        with checkpoint.Checkpointer(folder) as saver:
-            states.append(saver.restore(plan.abstract, plan.shardings).state)
-    for straight, resumed in zip(*map(jax.tree.leaves, states), strict=True):
-        np.testing.assert_array_equal(straight, resumed)
+    small_runs.assert_same_end(PREFIX_LM, (trained[0], tmp_path))
 
 
 def test_eval_and_infer_answer_alike(trained, tmp_path):
@@ -111,22 +89,18 @@ def test_eval_and_infer_answer_alike(trained, tmp_path):
     assert found["one_row"] == pytest.approx(
         trained[1].evals["one_row"] | {"decode_tokens_per_s": pytest.approx(0, abs=1e12)}
     )
-    prompts, answers = tmp_path / "in.txt", tmp_path / "out.jsonl"
-    prompts.write_text("\n".join(f"reverse {word}" for word in WORDS))
-    infer.infer(PREFIX_LM, data, cfg, ONE, prompts=str(prompts), output=str(answers))
-    given = [json.loads(line)["prediction"] for line in answers.read_text().splitlines()]
+    asked = [f"reverse {word}" for word in WORDS]
+    given = small_runs.answers(PREFIX_LM, data, cfg, asked, tmp_path)
     assert given == [NEXT[word] for word in WORDS]
 
 
 def test_plain_text_is_learned_and_continued(tmp_path):
     cfg = checkpoint.RestoreCheckpointConfig(str(tmp_path))
     run_training(CAUSAL, tmp_path, "one_text", steps=400, rate=0.005)
-    prompts, answers = tmp_path / "in.txt", tmp_path / "out.jsonl"
-    prompts.write_text("\n".join(f"reverse {word}" for word in WORDS))
+    asked = [f"reverse {word}" for word in WORDS]
     config = DecodeConfig(max_decode_length=2)
     data = dataset("one_text", "test", pack=False)
-    infer.infer(CAUSAL, data, cfg, ONE, config, prompts=str(prompts), output=str(answers))
-    given = [json.loads(line)["prediction"] for line in answers.read_text().splitlines()]
+    given = small_runs.answers(CAUSAL, data, cfg, asked, tmp_path, config)
     assert given == [NEXT[word] for word in WORDS]
 
 

@@ -1,6 +1,5 @@
 """LoRA from end to end: a task gets better through adapters, the base stays as it was."""
 
-import json
 import shutil
 
 import jax
@@ -8,17 +7,19 @@ import numpy as np
 import pytest
 from etils import epath
 
-from flan_jax import checkpoint, evaluate, infer, schedules, starting, testing, train
+from flan_jax import checkpoint, evaluate, testing
 from flan_jax.checkpoint_params import make_base
 from flan_jax.data.config import DatasetConfig
 from flan_jax.data.vocabularies import word_vocabulary
 from flan_jax.errors import CheckpointError, ConfigError
-from flan_jax.mesh import PjitPartitioner
 from flan_jax.models import lora
 from flan_jax.models.encoder_decoder import EncoderDecoderModel
 from flan_jax.models.lora import LoraConfig
 from flan_jax.models.t5 import Transformer
 from flan_jax.optimizers import AdamW
+
+from . import small_runs
+from .small_runs import ONE
 
 WORDS = testing.TOY_WORDS[2:]
 NEXT = dict(zip(WORDS, (*WORDS[1:], WORDS[0]), strict=True))
@@ -48,28 +49,20 @@ def make_model(adapters, optimizer=None):
 
 
 def run_training(model, folder, name, steps, rate, base=None, decode=False, **options):
-    return train.train(
-        model=model,
-        model_dir=str(folder),
-        train_dataset_cfg=dataset(name, "train", pack=True),
+    return small_runs.run_training(
+        model,
+        folder,
+        dataset(name, "train", pack=True),
+        steps,
+        rate,
+        STEPS // 2,
+        base,
         infer_eval_dataset_cfg=dataset(name, "validation") if decode else None,
-        checkpoint_cfg=checkpoint.CheckpointConfig(
-            checkpoint.SaveCheckpointConfig(period=STEPS // 2),
-            checkpoint.RestoreCheckpointConfig(base),
-        ),
-        partitioner=ONE,
-        trainer=train.Trainer(
-            schedules.create_learning_rate_scheduler("constant", base_learning_rate=rate)
-        ),
-        total_steps=steps,
-        stats_period=50,
-        tensorboard=False,
         **options,
     )
 
 
 # Single objects, so that what is compiled for them serves all tests.
-ONE = PjitPartitioner(devices=1)
 MODEL = make_model(ADAPTERS, AdamW())
 PLAIN = make_model(None, AdamW())
 
@@ -157,14 +150,7 @@ def test_a_resumed_run_ends_with_the_same_bits(base, tuned, tmp_path):
     half = f"checkpoint_{STEPS // 2}"
     shutil.copytree(tuned[0] / half, tmp_path / half)
     tune(base, tmp_path)
-    selection = starting.trainable.select(MODEL.abstract_params(), "/lora_")
-    plan = starting.make_plan(MODEL, selection, lambda step: 0.02, ONE)
-    states = []
-    for folder in (tuned[0], tmp_path):
-        with checkpoint.Checkpointer(folder) as saver:
-            states.append(saver.restore(plan.abstract, plan.shardings).state)
-    for straight, resumed in zip(*map(jax.tree.leaves, states), strict=True):
-        np.testing.assert_array_equal(straight, resumed)
+    small_runs.assert_same_end(MODEL, (tuned[0], tmp_path), "/lora_")
 
 
 def test_eval_and_infer_read_the_adapters_with_their_base(base, tuned, tmp_path):
@@ -175,10 +161,7 @@ def test_eval_and_infer_read_the_adapters_with_their_base(base, tuned, tmp_path)
     expected = result.evals["lora_downstream"]["exact_match"]
     assert found["lora_downstream"]["exact_match"] == expected
 
-    prompts, answers = tmp_path / "in.txt", tmp_path / "out.jsonl"
-    prompts.write_text("\n".join(f"copy {w}" for w in WORDS))
-    infer.infer(MODEL, data, cfg, ONE, prompts=str(prompts), output=str(answers))
-    given = [json.loads(line)["prediction"] for line in answers.read_text().splitlines()]
+    given = small_runs.answers(MODEL, data, cfg, [f"copy {w}" for w in WORDS], tmp_path)
     right = 100 * np.mean([a == NEXT[w] for a, w in zip(given, WORDS, strict=True)])
     assert right == pytest.approx(expected)
 

@@ -1,7 +1,6 @@
 """Prompt tuning from end to end: a task gets better, the model it stands on stays as it was."""
 
 import dataclasses
-import json
 import shutil
 
 import jax
@@ -9,16 +8,18 @@ import numpy as np
 import pytest
 from etils import epath
 
-from flan_jax import checkpoint, evaluate, infer, schedules, starting, testing, train
+from flan_jax import checkpoint, evaluate, testing
 from flan_jax.adafactor import Adafactor
 from flan_jax.checkpoint_params import make_base
 from flan_jax.data.config import DatasetConfig
 from flan_jax.errors import CheckpointError
-from flan_jax.mesh import PjitPartitioner
 from flan_jax.models.encoder_decoder import EncoderDecoderModel
 from flan_jax.models.t5 import Transformer
 from flan_jax.optimizers import AdamW
 from flan_jax.prompt_init import PARAMETER, FromEmbeddedList
+
+from . import small_runs
+from .small_runs import ONE
 
 WORDS = testing.TOY_WORDS[2:]
 NEXT = dict(zip(WORDS, (*WORDS[1:], WORDS[0]), strict=True))
@@ -53,22 +54,15 @@ def make_model(prompt_length, optimizer):
 
 
 def run_training(model, folder, name, steps, rate, base=None, decode=False, **options):
-    return train.train(
-        model=model,
-        model_dir=str(folder),
-        train_dataset_cfg=dataset(name, "train"),
+    return small_runs.run_training(
+        model,
+        folder,
+        dataset(name, "train"),
+        steps,
+        rate,
+        STEPS // 2,
+        base,
         infer_eval_dataset_cfg=dataset(name, "validation") if decode else None,
-        checkpoint_cfg=checkpoint.CheckpointConfig(
-            checkpoint.SaveCheckpointConfig(period=STEPS // 2),
-            checkpoint.RestoreCheckpointConfig(base),
-        ),
-        partitioner=ONE,
-        trainer=train.Trainer(
-            schedules.create_learning_rate_scheduler("constant", base_learning_rate=rate)
-        ),
-        total_steps=steps,
-        stats_period=50,
-        tensorboard=False,
         **options,
     )
 
@@ -83,7 +77,6 @@ def base(tasks, tmp_path_factory):
 
 
 # Single objects, so that what is compiled for them serves all tests.
-ONE = PjitPartitioner(devices=1)
 MODEL = make_model(4, Adafactor(multiply_by_parameter_scale=False, weight_decay_rate=1e-5))
 
 
@@ -149,14 +142,7 @@ def test_a_resumed_run_ends_with_the_same_bits(base, tuned, tmp_path):
     half = f"checkpoint_{STEPS // 2}"
     shutil.copytree(tuned[0] / half, tmp_path / half)
     tune(base, tmp_path)
-    selection = starting.trainable.select(MODEL.abstract_params(), "/prompt/")
-    plan = starting.make_plan(MODEL, selection, lambda step: 0.3, ONE)
-    states = []
-    for folder in (tuned[0], tmp_path):
-        with checkpoint.Checkpointer(folder) as saver:
-            states.append(saver.restore(plan.abstract, plan.shardings).state)
-    for straight, resumed in zip(*map(jax.tree.leaves, states), strict=True):
-        np.testing.assert_array_equal(straight, resumed)
+    small_runs.assert_same_end(MODEL, (tuned[0], tmp_path), "/prompt/")
 
 
 def test_eval_and_infer_work_on_it_and_say_when_the_base_is_gone(base, tuned, tmp_path):
@@ -166,10 +152,7 @@ def test_eval_and_infer_work_on_it_and_say_when_the_base_is_gone(base, tuned, tm
     found = evaluate.evaluate(MODEL, data, cfg, ONE, str(tmp_path), with_loss=False)
     assert found["pt_downstream"]["exact_match"] == result.evals["pt_downstream"]["exact_match"]
 
-    prompts, answers = tmp_path / "in.txt", tmp_path / "out.jsonl"
-    prompts.write_text("\n".join(WORDS))
-    infer.infer(MODEL, data, cfg, ONE, prompts=str(prompts), output=str(answers))
-    given = [json.loads(line)["prediction"] for line in answers.read_text().splitlines()]
+    given = small_runs.answers(MODEL, data, cfg, WORDS, tmp_path)
     right = 100 * np.mean([a == NEXT[w] for a, w in zip(given, WORDS, strict=True)])
     assert right == pytest.approx(found["pt_downstream"]["exact_match"])
 

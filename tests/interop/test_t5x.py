@@ -12,7 +12,7 @@ import orbax.checkpoint as ocp
 import pytest
 import tensorstore
 from etils import epath
-from foreign_checkpoints import T5X_SAMPLE, read_t5x
+from t5x_sample import T5X_SAMPLE, read_t5x
 
 from flan_jax import checkpoint, checkpoint_arrays, gin_utils
 from flan_jax.checkpoint_params import restore_params

@@ -1,8 +1,6 @@
 """Fixtures: a tiny configuration, a batch with padding, and models made once."""
 
 import functools
-import importlib.util
-import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -136,21 +134,7 @@ def run(fast_jit):
     return call
 
 
-def _golden(name):
-    path = pathlib.Path(__file__).parents[1] / "golden" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="session")
-def t5_golden():
+def t5_golden(golden_maker):
     """The module tests/golden/make_t5_golden.py."""
-    return _golden("make_t5_golden")
-
-
-@pytest.fixture(scope="session")
-def decoder_golden():
-    """The module tests/golden/make_decoder_golden.py."""
-    return _golden("make_decoder_golden")
+    return golden_maker("make_t5_golden")

@@ -7,37 +7,28 @@ import jax
 import numpy as np
 import pytest
 from flax import linen as nn
-from t5x_reader import read_params
+from flax import traverse_util
+from t5x_sample import T5X_SAMPLE, read_t5x
 
 from flan_jax.models.scan import to_scanned
-from flan_jax.models.t5 import T5Config, Transformer
-
-CONFIG = T5Config(
-    vocab_size=384,
-    emb_dim=128,
-    num_heads=8,
-    num_encoder_layers=2,
-    num_decoder_layers=2,
-    head_dim=16,
-    mlp_dim=256,
-    mlp_activations=("gelu", "linear"),
-    dropout_rate=0.0,
-    scan_layers=False,
-)
+from flan_jax.models.t5 import Transformer
 
 
 @pytest.fixture
 def checkpoint(shared_data):
     folder = shared_data / "t5x_checkpoint"
     with np.load(folder / "reference_logits.npz") as file:
-        return read_params(folder / "legacy" / "checkpoint_20"), dict(file)
+        arrays = dict(file)
+    saved = read_t5x(folder / "legacy" / "checkpoint_20")
+    params = {key[7:]: value for key, value in saved.items() if key.startswith("target/")}
+    return traverse_util.unflatten_dict(params, sep="/"), arrays
 
 
 def test_tree_and_shapes_are_those_of_t5x(checkpoint):
     params, _ = checkpoint
     tokens = jax.ShapeDtypeStruct((1, 2), np.int32)
     abstract = jax.eval_shape(
-        lambda key, x: Transformer(CONFIG).init(key, x, x, x, enable_dropout=False),
+        lambda key, x: Transformer(T5X_SAMPLE).init(key, x, x, x, enable_dropout=False),
         jax.random.key(0),
         tokens,
     )
@@ -49,7 +40,7 @@ def test_tree_and_shapes_are_those_of_t5x(checkpoint):
 @pytest.mark.parametrize("packed", [False, True])
 def test_logits_equal_those_of_t5x(checkpoint, packed, scan_layers, fast_jit):
     params, arrays = checkpoint
-    config = dataclasses.replace(CONFIG, scan_layers=scan_layers)
+    config = dataclasses.replace(T5X_SAMPLE, scan_layers=scan_layers)
     if scan_layers:
         params = to_scanned(params)
     names = ("encoder_segment_ids", "decoder_segment_ids", "encoder_positions", "decoder_positions")
