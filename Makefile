@@ -13,7 +13,7 @@ help:
 	@echo "make quickstart   install, train MiniFLAN on this machine, evaluate, write a report"
 	@echo "make test         install, run the default tests"
 	@echo "make test-all     also those that take minutes and those CI has no time for"
-	@echo "make lint         ruff check and format check;  make format  applies both"
+	@echo "make lint         ruff check and format check, shellcheck;  make format  applies ruff's"
 	@echo "make types        pyright"
 	@echo "make clean        remove .venv and build products"
 
@@ -29,6 +29,7 @@ test-all: $(STAMPS)/test
 lint: $(STAMPS)/dev
 	$(BIN)/ruff check $(wildcard $(SOURCES))
 	$(BIN)/ruff format --check $(wildcard $(SOURCES))
+	$(BIN)/shellcheck --external-sources tpu_scripts/*.sh
 
 format: $(STAMPS)/dev
 	$(BIN)/ruff check --fix $(wildcard $(SOURCES))

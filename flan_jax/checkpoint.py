@@ -10,133 +10,29 @@ onto any mesh.
 import base64
 import contextlib
 import dataclasses
-import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import gin
 import jax
-import orbax.checkpoint as ocp
 from etils import epath
-from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from flan_jax import checkpoint_arrays as stored
 from flan_jax import checkpoint_files as files
-from flan_jax.checkpoint_files import check_writable as check_writable
-from flan_jax.checkpoint_params import Base, base_in, find_checkpoint
+from flan_jax.checkpoint_config import CheckpointConfig as CheckpointConfig
+from flan_jax.checkpoint_config import RestoreCheckpointConfig as RestoreCheckpointConfig
+from flan_jax.checkpoint_config import SaveCheckpointConfig as SaveCheckpointConfig
+from flan_jax.checkpoint_params import Base, base_in
+from flan_jax.checkpoint_params import find_checkpoint as find_checkpoint
 from flan_jax.checkpoint_params import restore_params as restore_params
-from flan_jax.errors import CheckpointError, ConfigError, NotFoundError, suggest
-from flan_jax.interop import carry
+from flan_jax.checkpoint_writer import Attempts, SaveFailedError, Writer, ending_with_an_error
+from flan_jax.errors import CheckpointError, StorageError
+from flan_jax.model_dir import check_writable as check_writable
 from flan_jax.sharding import path_name
 
-_ITEMS = ("params", "train", "meta")
 # With several processes the clock of the first decides for all, which costs a message; so the
 # time is looked at only on steps that are a multiple of this.
 _CLOCK_STEPS = 16
-
-
-@gin.configurable(module="utils")
-@dataclasses.dataclass(frozen=True)
-class SaveCheckpointConfig:
-    """When to save and what to keep.
-
-    Attributes:
-      period: save every so many steps; None for no saving by steps.
-      keep: how many of the newest checkpoints to keep, at least 2: with one, a damaged file or a
-        kill during the next save would lose the run.
-      keep_period: also keep every checkpoint whose step is a multiple of this, for good.
-      time_period_s: also save when this many seconds have passed since the last save.
-      checksums: whether the manifest has checksums besides sizes; costs one reading of each file
-        after writing, in the background, and one before restoring.
-    """
-
-    period: int | None = 1000
-    keep: int = 3
-    keep_period: int | None = None
-    time_period_s: float | None = None
-    checksums: bool = True
-
-    def __post_init__(self):
-        if not isinstance(self.keep, int) or self.keep < 2:
-            raise ConfigError(
-                f"SaveCheckpointConfig.keep is {self.keep!r}: at least 2 checkpoints are kept, so "
-                "that a damaged one does not end the run. Set keep = 2 or more."
-            )
-        for name in ("period", "keep_period", "time_period_s"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ConfigError(
-                    f"SaveCheckpointConfig.{name} must be above 0, or None for off: {value!r}."
-                )
-        if self.period and self.keep_period and self.keep_period % self.period:
-            raise ConfigError(
-                f"SaveCheckpointConfig.keep_period={self.keep_period} is not a multiple of "
-                f"period={self.period}, so there would seldom be such a checkpoint. Nearest: "
-                f"{max(1, round(self.keep_period / self.period)) * self.period}."
-            )
-
-
-@gin.configurable(module="utils")
-@dataclasses.dataclass(frozen=True)
-class RestoreCheckpointConfig:
-    """Which checkpoint a run starts from.
-
-    What lies at `path` is told by its files: a checkpoint of ours, of T5X (either format), or a
-    Hugging Face directory. Only parameters are taken; each one that is not simply read gets a line.
-
-    Attributes:
-      path: a MODEL_DIR of ours or T5X's, one of its `checkpoint_<step>` directories, or a Hugging
-        Face directory; None to start afresh.
-      mode: 'latest' takes the newest whole checkpoint in `path`; 'specific' takes `path` itself.
-      strict: whether the checkpoint must have exactly the model's parameters. If not, parameters
-        it lacks keep their initial values and those it has besides are left; shapes must agree.
-      base_path: where the base of a checkpoint that holds only trained parameters lies now, if it
-        was moved: its directory or the one that is in.
-      grow_vocabulary: what new tokens start from where the model has more than the checkpoint:
-        'mean' of all tokens or 'init', their initial values. None refuses.
-    """
-
-    path: str | None = None
-    mode: str = "latest"
-    strict: bool = True
-    base_path: str | None = None
-    grow_vocabulary: str | None = None
-
-    def __post_init__(self):
-        carry.check_growth(self.grow_vocabulary)
-        modes = ("latest", "specific")
-        if self.mode not in modes:
-            raise NotFoundError(
-                f"RestoreCheckpointConfig.mode is {self.mode!r}; it is one of "
-                f"{', '.join(map(repr, modes))}." + suggest(str(self.mode), modes)
-            )
-
-    def find(self, say: Callable[[str], None] = print) -> epath.Path | None:
-        """Returns the checkpoint directory meant; raises CheckpointError as `find_checkpoint`."""
-        if self.path is None:
-            return None
-        directory = find_checkpoint(self.path, say=say)
-        if self.mode == "specific" and directory != epath.Path(self.path):
-            raise CheckpointError(
-                f"{self.path} is not one checkpoint but a directory of them. With "
-                f"mode='specific' give one, such as {directory}; or set mode='latest'."
-            )
-        return directory
-
-
-@gin.configurable(module="utils")
-@dataclasses.dataclass(frozen=True)
-class CheckpointConfig:
-    """Saving and restoring; `None` turns either off.
-
-    Attributes:
-      save: when to save and what to keep.
-      restore: where the run starts if MODEL_DIR has no checkpoint of its own.
-    """
-
-    save: SaveCheckpointConfig | None = dataclasses.field(default_factory=SaveCheckpointConfig)
-    restore: RestoreCheckpointConfig | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,10 +73,12 @@ class Checkpointer:
         self.model_dir = epath.Path(model_dir)
         self._cfg = save_cfg or SaveCheckpointConfig(period=None)
         self._say = say if jax.process_index() == 0 else lambda _: None
-        self._manager: ocp.CheckpointManager | None = None
+        self._writer: Writer | None = None
+        self._attempts = Attempts(self._cfg.retries, self._cfg.retry_wait_s)
+        # The write under way, for another try while its arrays still are there.
+        self._wanted: tuple[int, Any, dict[str, Any]] | None = None
         # Newest whole step and newer damaged ones, as last read: files are not checked twice.
         self._newest: tuple[int | None, dict[int, str]] | None = None
-        self._writing_step = -1
         self._last_step = -1
         self._last_save_s = time.monotonic()
 
@@ -191,14 +89,66 @@ class Checkpointer:
         self.close()
 
     def latest_valid_step(self) -> int | None:
-        """Returns the step of the newest whole checkpoint, or None; says which were passed over."""
+        """Returns the step of the newest whole checkpoint; says which were passed over.
+
+        Returns:
+          The step, or None where MODEL_DIR has no checkpoint at all.
+
+        Raises:
+          StorageError: MODEL_DIR cannot be read.
+          CheckpointError: it has checkpoints and all are damaged: starting anew is to be decided by
+            a person.
+        """
         self.wait()
         self._newest = None
-        return files.agree(self._survey)
+        return files.agree(self._survey_whole)
+
+    def go_back(
+        self,
+        fits: Callable[[int, dict[str, Any]], bool],
+        explain: Callable[[Sequence[int]], str],
+    ) -> None:
+        """Makes the newest whole checkpoint that fits the newest; renames those after it.
+
+        Args:
+          fits: given the step and what was stored as `extra`.
+          explain: given the steps of all whole checkpoints, says why none of them will do.
+
+        Raises:
+          CheckpointError: none fits; nothing was renamed.
+        """
+        self.wait()
+
+        def rename() -> None:
+            if self._survey_whole() is None:
+                return
+            damaged = self._newest[1] if self._newest else {}
+            passed = []
+            for step in reversed(files.list_steps(self.model_dir)):
+                directory = files.step_dir(self.model_dir, step)
+                # The newest whole one is known to be; older ones are looked at when needed.
+                if step in damaged or (passed and files.damage(directory)):
+                    continue
+                if fits(step, stored.read_meta(directory).get("extra", {})):
+                    break
+                passed.append(step)
+            else:
+                raise CheckpointError(explain(sorted(passed)))
+            for step in passed:
+                target = files.set_aside(self.model_dir, step, "superseded")
+                self._say(f"The checkpoint of step {step} is now {target.name}.")
+            if passed:
+                self._newest = None
+
+        files.agree(rename)
 
     def should_save(self, step: int) -> bool:
         """Whether a checkpoint is due at this step; the same answer on all processes."""
-        if step <= 0 or step == self._last_step:
+        if step <= 0:
+            return False
+        if self._failed_in_background(step):
+            return True
+        if step == self._last_step:
             return False
         if self._cfg.period and step % self._cfg.period == 0:
             return True
@@ -230,42 +180,23 @@ class Checkpointer:
           base: the checkpoint that has the frozen parameters, where `state` lacks some.
 
         Returns:
-          Whether a checkpoint is being written; False too if this step has one.
+          Whether a checkpoint is being written; False too if this step has one, or if the storage
+          failed and there will be another try.
 
         Raises:
-          CheckpointError: MODEL_DIR has a newer checkpoint, or this or an earlier save failed.
+          StorageError: this and the tries before failed.
+          CheckpointError: MODEL_DIR has a newer checkpoint.
         """
         if not (force or self.should_save(step)):
             return False
-        manager = self._open()
-        latest = max(manager.all_steps(), default=-1)
-        if step == latest:
-            return False
-        if step < latest:
-            raise CheckpointError(
-                f"{self.model_dir} has a checkpoint of step {latest}, later than step {step} of "
-                "this run: the two would be mixed. Use another MODEL_DIR, or move it away."
-            )
-        self.wait()
-        self._check_space(state)
-        params, train = stored.split(state)
+        self._settle()
         meta = {"data_state": base64.b64encode(data_state).decode(), "extra": dict(extra)}
         if base is not None:
             meta["base"] = dataclasses.asdict(base)
-        self._writing_step, self._newest = step, None
-        with self._explained():
-            manager.save(
-                step,
-                args=ocp.args.Composite(
-                    params=ocp.args.StandardSave(stored.nested(params)),
-                    train=ocp.args.StandardSave(stored.nested(train)),
-                    meta=ocp.args.JsonSave(meta),
-                ),
-                force=True,
-            )
-        self._last_step = step
-        self._last_save_s = time.monotonic()
-        return True
+        if step == self._last_step and self._wanted is None and not self._attempts.failed:
+            return False
+        self._newest = None
+        return self._write(step, state, meta)
 
     def restore(self, abstract_state: Any, shardings: Any, step: int | None = None) -> Restored:
         """Restores a train state onto the given shardings; values are bit-identical.
@@ -310,23 +241,126 @@ class Checkpointer:
         )
 
     def wait(self) -> None:
-        """Waits for the save in the background; raises CheckpointError if it failed."""
-        if self._manager is not None:
-            with self._explained():
-                self._manager.wait_until_finished()
+        """Waits for the save in the background, and tries again if it failed.
+
+        Raises:
+          StorageError: all tries failed, or the arrays are no longer there for another.
+        """
+        self._settle()
+        while self._wanted is not None:
+            step, state, meta = self._wanted
+            if any(leaf.is_deleted() for leaf in jax.tree.leaves(state)):
+                return  # Another try is made by the next save.
+            self._attempts.wait()
+            if self._write(step, state, meta):
+                self._settle()
 
     def close(self) -> None:
-        """Finishes the save in the background and lets go of MODEL_DIR."""
-        if self._manager is not None:
+        """Finishes the save in the background and lets go of MODEL_DIR.
+
+        Raises:
+          StorageError: as `wait`; only said, where the run ends with another error.
+        """
+        try:
             self.wait()
-            self._manager.close()
-            self._manager = None
+            if self._attempts.failed:
+                raise StorageError(
+                    f"The last checkpoint could not be written to {self.model_dir}. Earlier "
+                    "checkpoints are untouched; start the same command again to go on from them."
+                )
+        except StorageError as error:
+            if not ending_with_an_error():
+                raise
+            self._say(str(error))
+        finally:
+            self._wanted = None
+            self._attempts.succeed()
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
+
+    def _write(self, step: int, state: Any, meta: dict[str, Any]) -> bool:
+        """Begins a write; returns whether it could, after telling of the failure."""
+        with self._giving_up():
+            try:
+                writer = self._open()
+                latest = writer.newest()
+                if step == latest:
+                    self._wanted = None
+                    self._attempts.succeed()
+                    return False
+                if step < latest:
+                    raise CheckpointError(
+                        f"{self.model_dir} has a checkpoint of step {latest}, later than step "
+                        f"{step} of this run: the two would be mixed. Use another MODEL_DIR, or "
+                        "move it away."
+                    )
+                self._wanted = (step, state, meta)
+                self._last_step = step
+                self._last_save_s = time.monotonic()
+                writer.start(step, state, meta)
+            except SaveFailedError as error:
+                self._attempts.note(error, self.model_dir, self._say)
+                return False
+        return True
+
+    def _settle(self) -> None:
+        """Waits for the write under way; counts it where it failed on any process."""
+        if self._writer is None or self._writer.writing is None:
+            return
+        failure: SaveFailedError | None = None
+        with self._giving_up():
+            try:
+                self._writer.finish()
+            except SaveFailedError as error:
+                failure = error
+            if files.anywhere(failure is not None):
+                self._writer.close()
+                lost = failure or SaveFailedError("another process could not write a checkpoint")
+                self._attempts.note(lost, self.model_dir, self._say)
+                return
+        self._wanted = None
+        self._attempts.succeed()
+
+    @contextlib.contextmanager
+    def _giving_up(self) -> Iterator[None]:
+        """After the last try there is no further one, as from `close`."""
+        try:
+            yield
+        except CheckpointError:
+            self._wanted = None
+            self._attempts.succeed()
+            raise
+
+    def _failed_in_background(self, step: int) -> bool:
+        """Whether a failed write is to be tried again now; the same answer on all processes."""
+        if self._writer is None or (self._wanted is None and not self._attempts.failed):
+            return False
+        if jax.process_count() > 1 and step % _CLOCK_STEPS:
+            return False
+        if self._writer.writing is not None:
+            if files.anywhere(not self._writer.ended()):
+                return False
+            self._settle()
+        return files.anywhere(self._attempts.due())
 
     def _survey(self) -> int | None:
         """Returns the newest whole step, looking at the files only the first time."""
         if self._newest is None:
             self._newest = files.newest_valid(self.model_dir, self._say)
         return self._newest[0]
+
+    def _survey_whole(self) -> int | None:
+        """Returns the newest whole step; not None where there are damaged ones only."""
+        newest = self._survey()
+        damaged = self._newest[1] if self._newest else {}
+        if newest is None and damaged:
+            raise CheckpointError(
+                f"All {len(damaged)} checkpoints in {self.model_dir} are damaged; the newest: "
+                f"{damaged[max(damaged)]}. Nothing is overwritten. To start anew, name another "
+                "MODEL_DIR or move them away."
+            )
+        return newest
 
     def _find(self, step: int | None) -> epath.Path:
         """Returns the directory of a whole checkpoint."""
@@ -335,65 +369,25 @@ class Checkpointer:
             return find_checkpoint(self.model_dir, step, self._say)
         return files.step_dir(self.model_dir, newest)
 
-    def _open(self) -> ocp.CheckpointManager:
+    def _open(self) -> Writer:
         """Prepares MODEL_DIR for writing: damaged checkpoints are renamed, leftovers removed."""
-        if self._manager is not None:
-            return self._manager
+        if self._writer is None:
 
-        def prepare() -> None:
-            self.model_dir.mkdir(parents=True, exist_ok=True)
-            self._survey()
-            for step in self._newest[1] if self._newest else ():
-                target = files.set_aside(self.model_dir, step)
-                self._say(f"The damaged checkpoint of step {step} is now {target.name}.")
+            def prepare() -> None:
+                self.model_dir.mkdir(parents=True, exist_ok=True)
+                self._survey()
+                for step in self._newest[1] if self._newest else ():
+                    target = files.set_aside(self.model_dir, step)
+                    self._say(f"The damaged checkpoint of step {step} is now {target.name}.")
 
-        files.agree(prepare)
-        policies: list[Any] = [preservation_policy.LatestN(self._cfg.keep)]
-        if self._cfg.keep_period:
-            policies.append(preservation_policy.EveryNSteps(self._cfg.keep_period))
-        self._manager = ocp.CheckpointManager(
-            self.model_dir,
-            item_names=_ITEMS,
-            options=ocp.CheckpointManagerOptions(
-                step_prefix=files.PREFIX,
-                preservation_policy=preservation_policy.AnyPreservationPolicy(policies),
-                cleanup_tmp_directories=True,
-                save_root_metadata=False,
-                async_options=ocp.AsyncOptions(post_finalization_callback=self._before_commit),
-            ),
-        )
-        return self._manager
-
-    def _before_commit(self) -> None:
-        """Called by Orbax when all files are written and the directory has its temporary name."""
-        if jax.process_index() != 0:
-            return
-        final = files.step_dir(self.model_dir, self._writing_step)
-        # Object stores cannot rename: there Orbax writes in place and adds a marker file.
-        waiting = list(self.model_dir.glob(f"{final.name}.orbax-checkpoint-tmp*"))
-        directory = waiting[0] if waiting else final
-        files.write_manifest(directory, self._writing_step, self._cfg.checksums)
-
-    def _check_space(self, state: Any) -> None:
-        """Raises CheckpointError if a local disk has less room than the arrays need."""
-        if jax.process_count() > 1 or "://" in str(self.model_dir):
-            return
-        needed_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
-        free_bytes = shutil.disk_usage(self.model_dir).free
-        if free_bytes < needed_bytes:
-            raise CheckpointError(
-                f"The checkpoint needs {needed_bytes / 1e9:.2f} GB, but {self.model_dir} has "
-                f"{free_bytes / 1e9:.2f} GB free. The checkpoints there are untouched; make room "
-                "and start the same command again."
+            files.agree(prepare)
+            cfg = self._cfg
+            self._writer = Writer(
+                self.model_dir,
+                keep=cfg.keep,
+                keep_period=cfg.keep_period,
+                checksums=cfg.checksums,
+                timeout_s=cfg.timeout_s,
+                say=self._say,
             )
-
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Turns an error of the background save into a CheckpointError that says where."""
-        try:
-            yield
-        except (OSError, ValueError, RuntimeError) as error:
-            raise CheckpointError(
-                f"A checkpoint could not be written to {self.model_dir}: {error}. Earlier "
-                "checkpoints are untouched; start the same command again to go on from them."
-            ) from error
+        return self._writer

@@ -6,11 +6,8 @@ manifest with sizes and checksums, written just before the rename, finds that be
 loaded.
 """
 
-import contextlib
 import hashlib
 import json
-import os
-import pwd
 import re
 import uuid
 import zlib
@@ -22,14 +19,15 @@ import numpy as np
 from etils import epath
 from jax.experimental import multihost_utils
 
-from flan_jax.errors import CheckpointError, ConfigError, suggest
+from flan_jax import checkpoint_reading as reading
+from flan_jax.errors import CheckpointError, StorageError, suggest
 
 PREFIX = "checkpoint"
 MANIFEST = "manifest.json"
 
 # Orbax rewrites these when it commits, after the manifest.
 _NOT_IN_MANIFEST = {MANIFEST, "_CHECKPOINT_METADATA", "commit_success.txt"}
-_BLOCK_BYTES = 1 << 24
+_FORMAT = 2
 _MESSAGE_BYTES = 1 << 14
 
 
@@ -40,7 +38,7 @@ def step_dir(model_dir: epath.PathLike, step: int) -> epath.Path:
 
 def list_steps(model_dir: epath.PathLike) -> list[int]:
     """Returns the steps with a committed checkpoint directory, ascending, unverified."""
-    found = (step_in(p.name) for p in epath.Path(model_dir).iterdir())
+    found = (step_in(name) for name in reading.names(epath.Path(model_dir)))
     return sorted(step for step in found if step is not None)
 
 
@@ -68,30 +66,25 @@ def check_exists(path: epath.Path) -> None:
 
 def unfinished(model_dir: epath.PathLike) -> list[str]:
     """Returns the names of checkpoints whose writing was cut short."""
-    names = (p.name for p in epath.Path(model_dir).iterdir())
+    names = reading.names(epath.Path(model_dir))
     return sorted(n for n in names if re.match(rf"{PREFIX}_\d+\.orbax-checkpoint-tmp", n))
 
 
 def _files(directory: epath.Path, prefix: str = "") -> Iterator[tuple[str, epath.Path]]:
     """Yields (name relative to `directory`, path) of every file below it."""
-    for path in sorted(directory.iterdir()):
+    for name in sorted(reading.names(directory)):
+        path = directory / name
         if path.is_dir():
-            yield from _files(path, f"{prefix}{path.name}/")
-        elif prefix or path.name not in _NOT_IN_MANIFEST:
-            yield prefix + path.name, path
-
-
-def _crc32(path: epath.Path) -> int:
-    """Returns the CRC-32 of a file, read in blocks."""
-    crc = 0
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            crc = zlib.crc32(block, crc)
-    return crc
+            yield from _files(path, f"{prefix}{name}/")
+        elif prefix or name not in _NOT_IN_MANIFEST:
+            yield prefix + name, path
 
 
 def write_manifest(directory: epath.Path, step: int, checksums: bool) -> None:
     """Writes the list of files of a checkpoint, with sizes in bytes and, if asked, CRC-32.
+
+    The manifest has a checksum of itself, so that damage to it is not taken for damage to a file,
+    nor hides one.
 
     Args:
       directory: the checkpoint, all files written.
@@ -99,26 +92,41 @@ def write_manifest(directory: epath.Path, step: int, checksums: bool) -> None:
       checksums: whether to read every file back for its CRC-32.
     """
     files = {
-        name: {"bytes": path.stat().length} | ({"crc32": _crc32(path)} if checksums else {})
+        name: {"bytes": path.stat().length} | ({"crc32": reading.crc32(path)} if checksums else {})
         for name, path in _files(directory)
     }
-    text = json.dumps({"format": 1, "step": step, "files": files}, indent=1)
+    text = json.dumps(
+        {"format": _FORMAT, "crc32": _own_crc32(step, files), "step": step, "files": files},
+        indent=1,
+    )
     (directory / MANIFEST).write_text(text)
+
+
+def _own_crc32(step: int, files: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps([step, files], sort_keys=True).encode())
 
 
 def read_manifest(directory: epath.PathLike) -> dict[str, Any]:
     """Returns the manifest of a checkpoint.
 
     Raises:
+      StorageError: it may not be read.
       CheckpointError: it is missing or not readable.
     """
     path = epath.Path(directory) / MANIFEST
     try:
-        manifest = json.loads(path.read_text())
-        return {"step": int(manifest["step"]), "files": dict(manifest["files"])}
+        manifest = json.loads(reading.text(path))
+        found = {"step": int(manifest["step"]), "files": dict(manifest["files"])}
+        form = manifest["format"]
+        if form not in (1, _FORMAT):
+            raise ValueError(f"its format is {form!r}; this version reads 1 and {_FORMAT}")
+        # Format 1 had no checksum of itself.
+        if form == _FORMAT and manifest["crc32"] != _own_crc32(found["step"], found["files"]):
+            raise ValueError("its content has changed since it was written")
+        return found
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is not readable: {error}") from None
 
 
@@ -135,7 +143,11 @@ def fingerprint(directory: epath.PathLike, item: str, more: str = "") -> str:
     """
     directory = epath.Path(directory)
     entries = [
-        [name, entry["bytes"], entry["crc32"] if "crc32" in entry else _crc32(directory / name)]
+        [
+            name,
+            entry["bytes"],
+            entry["crc32"] if "crc32" in entry else reading.crc32(directory / name),
+        ]
         for name, entry in sorted(read_manifest(directory)["files"].items())
         if name.startswith(f"{item}/")
     ]
@@ -145,29 +157,47 @@ def fingerprint(directory: epath.PathLike, item: str, more: str = "") -> str:
 def fingerprint_of_files(directory: epath.PathLike) -> str:
     """Returns the same for another library's checkpoint, whose files are all read."""
     entries = [
-        [name, path.stat().length, _crc32(path)] for name, path in _files(epath.Path(directory))
+        [name, path.stat().length, reading.crc32(path)]
+        for name, path in _files(epath.Path(directory))
     ]
     return hashlib.sha256(json.dumps(entries).encode()).hexdigest()
 
 
 def damage(directory: epath.PathLike) -> str | None:
-    """Returns what is wrong with a checkpoint's files, or None if they are as written."""
+    """Returns what is wrong with a checkpoint's files, or None if they are as written.
+
+    A file that the storage fails to give, asked several times, counts as damaged.
+
+    Raises:
+      StorageError: this process may not read a file: its rights are to be mended.
+    """
     directory = epath.Path(directory)
     try:
-        files = read_manifest(directory)["files"]
+        manifest = read_manifest(directory)
+    except StorageError:
+        raise
     except CheckpointError as error:
         return str(error)
+    named = step_in(directory.name)
+    if named is not None and named != manifest["step"]:
+        return f"its {MANIFEST} is of step {manifest['step']}"
+    files = manifest["files"]
     # Sizes first: cheap, and they find most damage before files are read.
     for name, expected in files.items():
-        path = directory / name
-        if not path.exists():
+        try:
+            size_bytes = reading.size_bytes(directory / name)
+        except FileNotFoundError:
             return f"the file {name} is missing"
-        size_bytes = path.stat().length
+        except OSError as error:
+            return f"the file {name} cannot be read: {error}"
         if size_bytes != expected["bytes"]:
             return f"the file {name} has {size_bytes} bytes instead of {expected['bytes']}"
     for name, expected in files.items():
-        if "crc32" in expected and _crc32(directory / name) != expected["crc32"]:
-            return f"the content of the file {name} has changed since it was written"
+        try:
+            if "crc32" in expected and reading.crc32(directory / name) != expected["crc32"]:
+                return f"the content of the file {name} has changed since it was written"
+        except OSError as error:
+            return f"the file {name} cannot be read: {error}"
     return None
 
 
@@ -199,12 +229,12 @@ def newest_valid(
     return None, damaged
 
 
-def set_aside(model_dir: epath.PathLike, step: int) -> epath.Path:
-    """Renames a damaged checkpoint so that its step can be written again; returns the new path."""
+def set_aside(model_dir: epath.PathLike, step: int, why: str = "damaged") -> epath.Path:
+    """Renames a checkpoint so that its step can be written again; returns the new path."""
     source = step_dir(model_dir, step)
-    target = source.with_name(f"{source.name}.damaged")
+    target = source.with_name(f"{source.name}.{why}")
     if target.exists():
-        target = source.with_name(f"{source.name}.damaged-{uuid.uuid4().hex[:8]}")
+        target = source.with_name(f"{source.name}.{why}-{uuid.uuid4().hex[:8]}")
     source.rename(target)
     return target
 
@@ -277,82 +307,20 @@ def agree(decide: Callable[[], Any]) -> Any:
         try:
             answer = {"value": decide()}
         except CheckpointError as error:
-            answer = {"error": str(error)[: _MESSAGE_BYTES // 8]}
+            storage = isinstance(error, StorageError)
+            answer = {"error": str(error)[: _MESSAGE_BYTES // 8], "storage": storage}
     message = json.dumps(answer).encode()
     buffer = np.zeros(_MESSAGE_BYTES, np.uint8)
     buffer[: len(message)] = np.frombuffer(message, np.uint8)
     buffer = np.asarray(multihost_utils.broadcast_one_to_all(buffer), np.uint8)
     answer = json.loads(buffer.tobytes().rstrip(b"\0"))
     if "error" in answer:
-        raise CheckpointError(answer["error"])
+        raise (StorageError if answer["storage"] else CheckpointError)(answer["error"])
     return answer["value"]
 
 
-def check_writable(model_dir: str | os.PathLike[str]) -> epath.Path:
-    """Makes MODEL_DIR if needed and shows that this process can write to it.
-
-    A file is written, read back and removed, so quotas, read-only mounts and missing bucket rights
-    come up before any work is done.
-
-    Args:
-      model_dir: absolute path, or a URL such as gs://bucket/run.
-
-    Returns:
-      The path.
-
-    Raises:
-      ConfigError: the path is not absolute, is a file, or cannot be written.
-    """
-    text = os.fspath(model_dir)
-    path = epath.Path(text)
-    if not text or not ("://" in text or os.path.isabs(text)):
-        raise ConfigError(
-            f"MODEL_DIR must be an absolute path, found {text!r}. Hosts of a pod and restarts have "
-            f"other working directories. Here it would be {os.path.abspath(text)!r}."
-        )
-    if path.exists() and not path.is_dir():
-        raise ConfigError(f"MODEL_DIR {text} is a file. Give a directory, or remove the file.")
-    # Every process of every host tries, each with its own file.
-    probe = path / f".write_test_{uuid.uuid4().hex}"
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        probe.write_text(text)
-        if probe.read_text() != text:
-            raise OSError("a test file read back differs from what was written")
-        probe.unlink()
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            probe.unlink(missing_ok=True)
-        raise ConfigError(f"MODEL_DIR {text} is not writable: {error}.{_rights(text)}") from error
-    return path
-
-
-def _rights(text: str) -> str:
-    """Explains who may write to the nearest existing directory of a local path."""
-    if "://" in text:
-        return " Check that the account of this machine may write to the bucket."
-    place = text
-    while not os.path.isdir(place):
-        place = os.path.dirname(place)
-    state = os.stat(place)
-    here = f" {place} belongs to {_user(state.st_uid)} with mode {state.st_mode & 0o777:03o}"
-    if os.geteuid() == 0:
-        return (
-            f"{here}; this process is root, so the file system itself refuses (read-only mount, "
-            "NFS that maps root to nobody, or no space). Choose a directory on another one."
-        )
-    if state.st_uid != os.geteuid():
-        return (
-            f"{here}; this process is {_user(os.geteuid())}. A run started by another user (often "
-            "root in a container) may have made it. Choose another MODEL_DIR, or change its owner: "
-            f"chown -R {os.geteuid()} {place}"
-        )
-    return f"{here}; this process is {_user(os.geteuid())}."
-
-
-def _user(uid: int) -> str:
-    """Returns `name (uid)`; container users often have no name."""
-    try:
-        return f"{pwd.getpwuid(uid).pw_name} ({uid})"
-    except KeyError:
-        return f"user {uid}"
+def anywhere(here: bool) -> bool:
+    """Returns whether `here` is true on any process; the same answer on all."""
+    if jax.process_count() == 1:
+        return here
+    return bool(np.any(multihost_utils.process_allgather(np.asarray(here))))

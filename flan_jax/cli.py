@@ -3,17 +3,28 @@
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from flan_jax import __version__, inspection_flags
-from flan_jax.errors import ConfigError, FlanJaxError, suggest
+from flan_jax import (
+    __version__,
+    gin_flags,
+    inspection_flags,
+    last_words,
+    plan_flags,
+    prepare_flags,
+    redaction,
+    rows_flags,
+    runtime_flags,
+)
+from flan_jax.errors import ConfigError, suggest
 from flan_jax.eval.suites import flags as suites_flags
 from flan_jax.rating import flags as rating_flags
 
 _DESCRIPTION = "Instruction tuning in JAX: train, evaluate, use and inspect."
 _GIN_FLAG = "--gin."
-_INTERRUPTED = 130  # What a shell reports for SIGINT.
+_EXIT_S = 60.0  # After an error, how long threads that hang may hold the process.
 
 
 class _Parser(argparse.ArgumentParser):
@@ -27,21 +38,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns the process's exit code.
 
     A FlanJaxError is the user's to mend: its message goes to stderr without a traceback, its
-    exit code is that of its kind. Any other exception is ours and keeps its traceback.
+    exit code is that of its kind. So has memory that is used up and storage that fails, with a
+    traceback. Any other exception is ours and keeps its traceback.
     """
     # TensorFlow only feeds data here; what it says about missing GPUs is noise.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if argv is None:
+        last_words.own_process()
+        redaction.guard_output()
     try:
         args = parse_args(sys.argv[1:] if argv is None else argv)
-        return args.run(args) or 0
-    except FlanJaxError as error:
-        # gin adds through which configurables the error came; a user's mistake needs no trace.
-        message = str(error).split("\n  In call to configurable", 1)[0]
-        print(f"flan-jax: {message}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
+        code = args.run(args) or 0
+        last_words.end()
+        return code
+    except KeyboardInterrupt as error:
         print("flan-jax: interrupted", file=sys.stderr)
-        return _INTERRUPTED
+        return last_words.end(error)
+    except Exception as error:
+        found = last_words.known(error)
+        if found is None:
+            last_words.end(error)
+            raise
+        if found is not error:
+            print(redaction.redact(traceback.format_exc()), file=sys.stderr)
+        # gin adds through which configurables the error came; a user's mistake needs no trace.
+        message = str(found).split("\n  In call to configurable", 1)[0]
+        print(redaction.redact(f"flan-jax: {message}"), file=sys.stderr)
+        last_words.end_within(_EXIT_S, error)
+        return found.exit_code
 
 
 def parse_args(argv: Sequence[str]) -> argparse.Namespace:
@@ -59,7 +83,8 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
             f"The commands are {', '.join(commands)}."
         )
     args, unknown = parser.parse_known_args(_rewrite_gin_flags(argv))
-    if unknown:
+    args.unknown = unknown
+    if unknown and not getattr(args, "passes_on_unknown", False):
         raise ConfigError(_unknown_flag(unknown[0], commands[args.command]))
     return args
 
@@ -107,25 +132,23 @@ def _build() -> tuple[_Parser, dict[str, _Parser]]:
 
     made = command("quickstart", _quickstart, "Train MiniFLAN here in minutes, evaluate, report.")
     made.add_argument("--model_dir", metavar="DIR", help="where to write; a new folder by default")
-    _gin_arguments(made, files=False)
+    gin_flags.add_arguments(made, files=False)
 
     made = command("train", _train, "Train a model, or go on where MODEL_DIR left off.")
     made.add_argument("--model_dir", metavar="DIR", help="same as --gin.MODEL_DIR")
-    made.add_argument(
-        "--multihost", action="store_true", help="one of several hosts that run this command"
-    )
     made.add_argument(
         "--allow_config_change",
         action="store_true",
         help="resume although the configuration differs from the stored one",
     )
-    _gin_arguments(made)
+    runtime_flags.add_arguments(made)
+    gin_flags.add_arguments(made)
 
     made = command("eval", _eval, "Evaluate a checkpoint on the tasks of its run, or on others.")
     _model_dir_argument(made)
     made.add_argument("--checkpoint", metavar="DIR", help="same as --gin.CHECKPOINT_PATH")
     suites_flags.add_eval_arguments(made)
-    _gin_arguments(made)
+    gin_flags.add_arguments(made)
 
     made = command("infer", _infer, "Write what a checkpoint answers to prompts.")
     _model_dir_argument(made)
@@ -133,7 +156,7 @@ def _build() -> tuple[_Parser, dict[str, _Parser]]:
     made.add_argument("--prompts", metavar="FILE", help="one prompt a line, or JSONL; - is stdin")
     made.add_argument("--output", metavar="FILE", help="JSONL with scores; stdout by default")
     made.add_argument("--interactive", action="store_true", help="ask for prompts, one by one")
-    _gin_arguments(made)
+    gin_flags.add_arguments(made)
 
     made = command("logits", _logits, "Write a model's float32 logits for given token arrays.")
     made.add_argument("--checkpoint", metavar="DIR", required=True)
@@ -141,7 +164,7 @@ def _build() -> tuple[_Parser, dict[str, _Parser]]:
         "--batch", metavar="NPZ", required=True, help="int32 arrays under T5X feature names"
     )
     made.add_argument("--output", metavar="NPZ", required=True)
-    _gin_arguments(made)
+    gin_flags.add_arguments(made)
 
     made = command("import", _import, "Make a checkpoint of one of T5X or Hugging Face.")
     made.add_argument(
@@ -157,7 +180,7 @@ def _build() -> tuple[_Parser, dict[str, _Parser]]:
         help="what new tokens start from where the gin files' model has more than SOURCE",
     )
     _comparison_argument(made)
-    _gin_arguments(made)
+    gin_flags.add_arguments(made)
 
     made = command("export", _export, "Write a checkpoint for T5X, Hugging Face or serving.")
     made.add_argument("checkpoint", metavar="CHECKPOINT", help="a MODEL_DIR or checkpoint_<step>")
@@ -170,17 +193,29 @@ def _build() -> tuple[_Parser, dict[str, _Parser]]:
         "--tokenizer", metavar="DIR", help="with hf: where the tokenizer's files lie, if not known"
     )
     _comparison_argument(made)
-    _gin_arguments(made)
+    gin_flags.add_arguments(made)
 
     made = command(
         "scaling", _scaling, "Train once per number of tasks or named run, plot the scores."
     )
     made.add_argument("--model_dir", metavar="DIR", help="same as --gin.MODEL_DIR")
-    _gin_arguments(made)
+    gin_flags.add_arguments(made)
 
     made = command("inspect", _inspect, "Show tasks: sizes, rates, lengths, templates, leaks.")
     inspection_flags.add_arguments(made)
-    _gin_arguments(made)
+    gin_flags.add_arguments(made)
+
+    made = command("prepare", _prepare, "Write a mixture's examples to files, to train from.")
+    prepare_flags.add_arguments(made)
+    gin_flags.add_arguments(made)
+
+    made = command("rows", _rows, "Show what a step of prepared data holds, for any step.")
+    rows_flags.add_arguments(made)
+    gin_flags.add_arguments(made)
+
+    made = command("plan", _plan, "Compile a recipe for a TPU slice: memory, time, placement.")
+    plan_flags.add_arguments(made)
+    gin_flags.add_arguments(made)
 
     made = command("report", _report, "Write one HTML page about a run.")
     _model_dir_argument(made)
@@ -201,39 +236,13 @@ def _build() -> tuple[_Parser, dict[str, _Parser]]:
     made = command("doctor", _doctor, "Check this machine: versions, devices, memory, disk.")
     made.add_argument("--model_dir", metavar="DIR", help="check that it can be written")
     made.add_argument("--vocabulary", metavar="FILE", help="check this SentencePiece model")
+    made.add_argument("--data", metavar="DIR", help="read all of what flan-jax prepare wrote")
     return parser, commands
 
 
 def _comparison_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no_comparison", action="store_true", help="do not compare logits before finishing"
-    )
-
-
-def _gin_arguments(parser: argparse.ArgumentParser, files: bool = True) -> None:
-    group = parser.add_argument_group("gin configuration")
-    if files:
-        group.add_argument(
-            "--gin_file",
-            metavar="FILE",
-            action="append",
-            default=[],
-            help="repeatable; a later file overrides an earlier one",
-        )
-        group.add_argument(
-            "--gin_search_paths",
-            metavar="DIRS",
-            type=lambda text: [path for path in text.split(",") if path],
-            default=[],
-            help="folders to look for gin files in, separated by commas",
-        )
-    group.add_argument(
-        "--gin_bindings",
-        metavar="'NAME = VALUE'",
-        action="append",
-        default=[],
-        help="repeatable; overrides files. The same as --gin.NAME=VALUE; text needs quotes: "
-        "--gin.NAME=\"'text'\"",
     )
 
 
@@ -246,21 +255,24 @@ def _model_dir_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
+    from flan_jax import gin_utils, goodput, multihost
+
+    goodput.command_began()
+    args.gin_bindings += runtime_flags.bindings(args)
     _parse(args, "train_script.train", _files(args), MODEL_DIR=args.model_dir)
-    if args.multihost:
-        import jax
+    with multihost.session(args, gin_utils.effective_config_str()):
+        from flan_jax import train
 
-        jax.distributed.initialize()  # Finds the other hosts through the cluster's metadata.
-    from flan_jax import train
-
-    train.train(allow_config_change=args.allow_config_change)
+        train.train(allow_config_change=args.allow_config_change)
 
 
 def _parse(args: argparse.Namespace, entry: str, files: Sequence[str], **macros: Any) -> None:
     """Checks and applies the gin configuration; plain flags that stand for a macro come last."""
-    from flan_jax import gin_utils
+    from flan_jax import gin_trust, gin_utils
 
-    gin_utils.parse(files, _bindings(args, **macros), args.gin_search_paths, entry)
+    bindings = _bindings(args, **macros)
+    trust = gin_trust.of_flags(args)
+    gin_utils.parse(files, bindings, args.gin_search_paths, entry, trust=trust)
 
 
 def _files(args: argparse.Namespace) -> list[str]:
@@ -338,6 +350,27 @@ def _inspect(args: argparse.Namespace) -> None:
     inspection.command(args)
 
 
+def _prepare(args: argparse.Namespace) -> None:
+    from flan_jax.data.prepared import command
+
+    command.command(args)
+
+
+def _rows(args: argparse.Namespace) -> None:
+    from flan_jax import rows
+
+    rows.command(args)
+
+
+def _plan(args: argparse.Namespace) -> int:
+    from flan_jax.plan import command, topology
+
+    topology.prepare_environment()
+    # Nothing is written to it: a plan needs no MODEL_DIR.
+    _parse(args, "train_script.train", _files(args), MODEL_DIR="planned")
+    return command.command(args)
+
+
 def _report(args: argparse.Namespace) -> None:
     from flan_jax import report
 
@@ -372,7 +405,7 @@ def _choose(args: argparse.Namespace) -> None:
 def _doctor(args: argparse.Namespace) -> int:
     from flan_jax import doctor
 
-    return doctor.run(model_dir=args.model_dir, vocabulary=args.vocabulary)
+    return doctor.run(model_dir=args.model_dir, vocabulary=args.vocabulary, data=args.data)
 
 
 if __name__ == "__main__":

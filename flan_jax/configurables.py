@@ -6,8 +6,10 @@ from flan_jax import gin_utils
 
 MODULES = (
     "flan_jax.adafactor",
-    "flan_jax.checkpoint",
+    "flan_jax.checkpoint_config",
     "flan_jax.data.config",
+    "flan_jax.data.order.rates",
+    "flan_jax.data.order.settings",
     "flan_jax.data.vocabularies",
     "flan_jax.decode.config",
     "flan_jax.eval.opened",
@@ -29,6 +31,7 @@ MODULES = (
     "flan_jax.models.t5",
     "flan_jax.optimizers",
     "flan_jax.prompt_init",
+    "flan_jax.runtime",
     "flan_jax.scaling",
     "flan_jax.schedules",
     "flan_jax.sharding",
@@ -45,9 +48,11 @@ MODULES = (
     "tasks.super_ni.scores",
 )
 
-# Read by task modules without a reference in gin files.
+# Read by task modules, or by the run, without a reference in gin files.
 CONSULTED = (
     "miniflan.Settings",
+    "runtime.Runtime",
+    "order.Settings",
     "suites.Draws",
     "suites.SuiteOptions",
     "tasks.Benchmarks",

@@ -21,6 +21,7 @@ _LEAST_FREE_GIB = 5
 _MODULES = {
     "gin-config": "gin",
     "orbax-checkpoint": "orbax.checkpoint",
+    "pyyaml": "yaml",
     "rouge-score": "rouge_score",
 }
 _GIB = 2**30
@@ -30,12 +31,15 @@ _PROBE = "Translate to German: How old are you? 42"
 Finding = tuple[bool | None, str, str]
 
 
-def run(model_dir: str | None = None, vocabulary: str | None = None) -> int:
+def run(
+    model_dir: str | None = None, vocabulary: str | None = None, data: str | None = None
+) -> int:
     """Prints all findings.
 
     Args:
       model_dir: checked for writing when given.
       vocabulary: path of a SentencePiece model, checked for a round trip when given.
+      data: folder of prepared data, read whole when given.
 
     Returns:
       0 when nothing is wrong, else 1.
@@ -50,6 +54,8 @@ def run(model_dir: str | None = None, vocabulary: str | None = None) -> int:
         checks.append(lambda: _writable(model_dir))
     if vocabulary is not None:
         checks.append(lambda: _vocabulary(vocabulary))
+    if data is not None:
+        checks.append(lambda: _data(data))
     wrong = 0
     for check in checks:
         try:
@@ -205,3 +211,9 @@ def _vocabulary(path: str) -> Iterator[Finding]:
         f"comes back as {again!r}",
         fix,
     )
+
+
+def _data(folder: str) -> Iterator[Finding]:
+    from flan_jax.data.prepared import checking
+
+    yield from checking.findings(folder)

@@ -12,7 +12,7 @@ import jax
 from etils import epath
 
 from flan_jax import checkpoint as checkpoint_lib
-from flan_jax import checkpoint_params, gin_utils, telemetry
+from flan_jax import checkpoint_params, gin_trust, gin_utils, telemetry
 from flan_jax.checkpoint_files import run_of, step_in
 from flan_jax.data import mixture, tokenizer_files
 from flan_jax.data.config import DatasetConfig
@@ -248,7 +248,8 @@ def parse_for(
     bindings += args.gin_bindings
     if args.checkpoint is not None:
         bindings.append(f"CHECKPOINT_PATH = {absolute(args.checkpoint)!r}")
-    gin_utils.parse(files, bindings, args.gin_search_paths, entry)
+    trust = gin_trust.of_flags(args)
+    gin_utils.parse(files, bindings, args.gin_search_paths, entry, trust=trust)
 
 
 def command(model_dir: str | None, args: argparse.Namespace) -> None:

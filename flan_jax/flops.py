@@ -1,4 +1,4 @@
-"""Model FLOPs of training and peak rates of known chips.
+"""Model FLOPs of training, and the rate they are compared with.
 
 Model FLOPs count every matrix product of the forward pass once and the backward pass as twice the
 forward pass; recomputation under remat is not counted (PaLM paper, arXiv 2204.02311, appendix B).
@@ -8,33 +8,10 @@ counts up to twice as much. In a decoder-only model every parameter sees every t
 takes the paper's 6 N + 12 (layers) H K T FLOPs per token.
 """
 
-import dataclasses
 from typing import Any
 
+from flan_jax.chips import CHIPS
 from flan_jax.models.decoder_config import DecoderConfig
-
-
-@dataclasses.dataclass(frozen=True)
-class Chip:
-    """Peak figures of one accelerator chip as JAX sees it."""
-
-    name: str
-    peak_bf16_flop_per_s: float
-    hbm_bytes: float
-    hbm_bytes_per_s: float
-    source: str
-
-
-# Keys are `jax.Device.device_kind`. A v2 or v3 device is one of two cores of its chip.
-CHIPS = {
-    "TPU v3": Chip("v3 core", 123e12 / 2, 16e9, 0.45e12, "cloud.google.com/tpu/docs/v3, halved"),
-    "TPU v4": Chip("v4", 275e12, 32e9, 1.2e12, "cloud.google.com/tpu/docs/v4"),
-    "TPU v5 lite": Chip("v5e", 197e12, 16e9, 0.81e12, "cloud.google.com/tpu/docs/v5e"),
-    "TPU v5": Chip("v5p", 459e12, 96e9, 2.8e12, "cloud.google.com/tpu/docs/v5p"),
-    "TPU v6 lite": Chip("v6e", 918e12, 32e9, 1.6e12, "cloud.google.com/tpu/docs/v6e"),
-    "NVIDIA H100 80GB HBM3": Chip("H100 SXM", 989e12, 80e9, 3.35e12, "nvidia.com H100 datasheet"),
-    "NVIDIA H200": Chip("H200", 989e12, 141e9, 4.8e12, "nvidia.com H200 datasheet"),
-}
 
 
 def peak_flop_per_s(device_kind: str) -> float | None:

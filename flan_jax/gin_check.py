@@ -9,11 +9,11 @@ import collections
 import difflib
 import importlib
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import gin
 
-from flan_jax import gin_reach, gin_source
+from flan_jax import gin_reach, gin_source, gin_trust, redaction
 from flan_jax.errors import suggest
 from flan_jax.gin_reach import MACRO, Alive, Key, Node, key_text
 from flan_jax.gin_source import Binding, Location, Macro, Problem, Ref
@@ -39,7 +39,13 @@ class Checker:
       used: key -> binding of what counts and is reached.
     """
 
-    def __init__(self, source: gin_source.Source, entry: str, consulted: Iterable[str] = ()):
+    def __init__(
+        self,
+        source: gin_source.Source,
+        entry: str,
+        consulted: Iterable[str],
+        permit: gin_trust.Permit,
+    ):
         """Takes what was read.
 
         Args:
@@ -47,6 +53,7 @@ class Checker:
           entry: what the command calls, a selector or a macro such as '%MODEL'. What it reaches
             must be complete.
           consulted: selectors or macros that code looks up without a reference to them in gin.
+          permit: what modules files may name.
         """
         self.problems = list(source.problems)
         self.alive: Alive = {}
@@ -55,14 +62,17 @@ class Checker:
         self._source = source
         self._entry = entry
         self._consulted = tuple(consulted)
+        self._permit = permit
         self._history: dict[Key, list[Binding]] = collections.defaultdict(list)
 
     def run(self) -> None:
         """Looks at everything; with a mistake in a name the later rules are pointless."""
-        self._import()
+        if not self._import():
+            return
         all_read = not self.problems
         for binding in self._source.bindings:
             self._left_side(binding)
+            self._credentials(binding)
         self._right_sides(all_read)
         self._shadowed()
         if self.problems:
@@ -76,19 +86,27 @@ class Checker:
         }
         self._unused()
         asked = gin_reach.reach(self.alive, self._roots(bound_entry_points=False))
+        self._modules(asked[1])
         self._required(asked[1])
         self._incomplete(asked[0])
 
     def _note(self, where: Location | None, message: str, fix: str) -> None:
         self.problems.append(Problem(where, message, fix))
 
-    def _import(self) -> None:
+    def _import(self) -> bool:
+        """Imports what files ask for; False where they may not, so that names stay unknown."""
+        refused = False
         for module, where in self._source.imports:
+            if not self._permit.allows(module):
+                self.problems.append(self._permit.problem(module, where))
+                refused = True
+                continue
             try:
                 importlib.import_module(module)
             except ImportError as error:
                 fix = "install it, or add its folder to PYTHONPATH"
                 self._note(where, f"{module!r} cannot be imported: {error}", fix)
+        return not refused
 
     # ------------------------------------------------------------------ names
 
@@ -122,6 +140,14 @@ class Checker:
         near = suggest(binding.arg, named)
         fix = "correct the name" if near else f"its parameters are {', '.join(named) or 'none'}"
         self._note(binding.location, f"{selector} has no parameter {binding.arg!r}.{near}", fix)
+
+    def _credentials(self, binding: Binding) -> None:
+        """Notes credentials: what is bound is kept, with every checkpoint, and shown in reports."""
+        for text in gin_trust.texts(binding):
+            if what := redaction.credential_in(text):
+                message = f"{binding.written_key!r} holds {what}, which would be kept in files."
+                fix = "leave it to the environment or to the cloud's own login"
+                self._note(binding.location, message, fix)
 
     def _right_sides(self, all_read: bool) -> None:
         """References must exist, macros must be defined, and defined macros must be read."""
@@ -201,6 +227,30 @@ class Checker:
         scopes = " and ".join(f"scope {each!r}" if each else "no scope" for each in called)
         near = suggest(scope, called) if scope and scope not in called else ""
         return f"{selector} is called in {scopes}, where this binding does not count.{near}"
+
+    def _modules(self, asked: Iterable[Binding]) -> None:
+        """Notes modules that would be imported because a file says so, and may not be.
+
+        What is looked up later, or comes out of a call, `gin_trust.check` sees.
+        """
+        reached = set(asked)
+        parameters = {*gin_trust.PARAMETERS, (MACRO, gin_trust.MACRO)}
+        for (scope, selector, arg), history in self._history.items():
+            key = (selector, scope if selector == MACRO else arg)
+            if history[-1] not in reached or key not in parameters:
+                continue
+            for text, where in self._texts(history[-1], frozenset()):
+                if not (self._permit.is_own(where) or self._permit.allows(text)):
+                    self.problems.append(self._permit.problem(text, where))
+
+    def _texts(self, binding: Binding, within: frozenset[str]) -> Iterator[tuple[str, Location]]:
+        """Yields the texts of a value, macros followed, each with its place."""
+        for leaf in gin_source.leaves(binding.value):
+            if isinstance(leaf, str) and leaf:
+                yield leaf, binding.location
+            elif isinstance(leaf, Macro) and leaf.name not in within:
+                for each in self._history.get((leaf.name, MACRO, "value"), [])[-1:]:
+                    yield from self._texts(each, within | {leaf.name})
 
     def _required(self, asked: Iterable[Binding]) -> None:
         """Notes %gin.REQUIRED values that nothing overrides."""

@@ -291,6 +291,11 @@ class _Reader:
         sources: tuple[int, ...] = (),
     ) -> None:
         """Reads the file `name`, which `asked_at` includes; `chain` are the files being read."""
+        if asked_at is not None and self._is_elsewhere(name, chain):
+            message = f"{name!r} would be fetched from elsewhere because a gin file says so."
+            fix = f"copy it here, or add {os.path.dirname(name)} with --gin_search_paths"
+            self.source.problems.append(Problem(asked_at, message, fix))
+            return
         path = self._find(name, os.path.dirname(chain[-1]) if chain else None)
         if path is None:
             self.source.problems.append(self._missing(name, asked_at))
@@ -313,6 +318,9 @@ class _Reader:
                     self._import(statement)
                 else:
                     self._add(statement, sources)
+        except RecursionError:
+            message = f"{_shown(path)} is nested too deeply, in a value or by includes."
+            self.source.problems.append(Problem(asked_at, message, "flatten it"))
         except (SyntaxError, ValueError, tokenize.TokenError) as error:
             self.source.problems.append(_syntax_problem(error, _shown(path)))
         except OSError as error:
@@ -353,11 +361,19 @@ class _Reader:
         else:
             self.source.imports.append((statement.module, where))
 
+    def _is_elsewhere(self, name: str, chain: tuple[str, ...]) -> bool:
+        """Whether an include is a URL outside the folders that the user has named."""
+        known = [*self._search_paths, os.path.dirname(chain[0])]
+        folders = tuple(f"{folder.rstrip('/')}/" for folder in known if "://" in folder)
+        return "://" in name and (not name.startswith(folders) or "/../" in name)
+
     def _candidates(self, name: str, beside: str | None) -> list[str]:
         if _is_absolute(name):
             return [name]
         folders = [*self._search_paths, *([] if beside is None else [beside])]
-        return [os.path.normpath(os.path.join(folder, name)) for folder in folders]
+        joined = [os.path.join(folder, name) for folder in folders]
+        # Of a URL, it would join the slashes behind the scheme.
+        return [path if "://" in path else os.path.normpath(path) for path in joined]
 
     def _find(self, name: str, beside: str | None) -> str | None:
         candidates = self._candidates(name, beside)

@@ -15,7 +15,7 @@ import gin
 from etils import epath
 from gin import config as gin_config
 
-from flan_jax import gin_check, gin_render, gin_source
+from flan_jax import gin_check, gin_render, gin_source, gin_trust, redaction
 from flan_jax.errors import ConfigError
 
 CONFIG_NAME = "config.gin"
@@ -36,6 +36,7 @@ def parse(
     entry: str = "train_script.train",
     register: Iterable[str] = ("flan_jax.configurables",),
     consulted: Iterable[str] = (),
+    trust: gin_trust.Trust = gin_trust.DEFAULT,
 ) -> str:
     """Checks a configuration, and only if it has no mistake makes it gin's.
 
@@ -48,6 +49,7 @@ def parse(
         is a mistake.
       register: modules whose import fills gin's registry.
       consulted: what the caller looks up by itself, as in `mark_root`.
+      trust: whether files may name modules to import, see `gin_trust`.
 
     Returns:
       The effective configuration, see `effective_config_str`.
@@ -59,13 +61,15 @@ def parse(
     for module in register:
         importlib.import_module(module)
     source = gin_source.read(gin_files, gin_bindings, search_paths)
-    checker = gin_check.Checker(source, entry, [*_consulted, *consulted])
+    permit = gin_trust.permit(trust, source)
+    checker = gin_check.Checker(source, entry, [*_consulted, *consulted], permit)
     checker.run()
     if checker.problems:
         raise ConfigError(_report(checker.problems))
     gin.clear_config()
     # Not finalized: gin would ask for REQUIRED values of entry points that are not called.
     gin.parse_config(gin_render.bindings_text(checker))
+    gin_trust.apply(permit, source)
     _effective = gin_render.effective_text(checker)
     return _effective
 
@@ -73,7 +77,7 @@ def parse(
 def _report(problems: Sequence[gin_source.Problem]) -> str:
     unique = list(dict.fromkeys(str(each) for each in problems))
     count = "a mistake" if len(unique) == 1 else f"{len(unique)} mistakes"
-    return "\n".join([f"The configuration has {count}.", "", "\n\n".join(unique)])
+    return redaction.redact("\n".join([f"The configuration has {count}.", "", "\n\n".join(unique)]))
 
 
 def has_macro(name: str) -> bool:
@@ -111,6 +115,7 @@ def clear() -> None:
     """Forgets the configuration, gin's too."""
     global _effective
     _effective = None
+    gin_trust.clear()
     gin.clear_config()
 
 
@@ -127,12 +132,15 @@ def _values(text: str, name: str) -> dict[str, str]:
 def config_diff(old_text: str, new_text: str) -> list[str]:
     """Returns one line per key whose value differs: `key: old -> new`.
 
-    A run that only moved is not different: MODEL_DIR, and paths below it, do not count.
+    A run that only moved is not different: MODEL_DIR, and paths below it, do not count. Nor does
+    how it is carried out: `runtime.Runtime`.
     """
     old, new = _values(old_text, "the stored configuration"), _values(new_text, "this run's")
     moved = old.pop("MODEL_DIR", "''").strip("'\""), new.pop("MODEL_DIR", "''").strip("'\"")
     lines = []
     for key in sorted({*old, *new}):
+        if key.startswith("runtime."):
+            continue
         before, after = old.get(key, "(not set)"), new.get(key, "(not set)")
         if all(moved):
             before = before.replace(moved[0], moved[1])

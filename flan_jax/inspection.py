@@ -10,7 +10,7 @@ from typing import Any
 
 import gin
 
-from flan_jax import gin_utils
+from flan_jax import gin_trust, gin_utils
 from flan_jax.data import report, report_text, selection
 from flan_jax.data.config import DatasetConfig
 from flan_jax.data.layout import ENCODER_DECODER, RowLayout
@@ -39,13 +39,15 @@ def command(args: argparse.Namespace) -> None:
     outputs = [_output(text) for text in args.output]
     if args.leaks_only:
         _check_leaks_only(args, outputs)
+    module = [] if args.module is None else [f"MIXTURE_OR_TASK_MODULE = {args.module!r}"]
     gin_utils.parse(
         args.gin_file,
-        args.gin_bindings,
+        [*args.gin_bindings, *module],
         args.gin_search_paths,
         # Nothing of a run is called, so what a recipe leaves to its command line may be missing.
         entry="%MIXTURE_OR_TASK_NAME" if args.gin_file else "utils.DatasetConfig",
         consulted=[f"%{name}" for name in MACROS],
+        trust=gin_trust.of_flags(args),
     )
     cfg = _config(args)
     settings = None
@@ -114,7 +116,7 @@ def _config(args: argparse.Namespace) -> DatasetConfig:
         shuffle=False,
         seed=0,
         pack=True,
-        module=args.module or macros["MIXTURE_OR_TASK_MODULE"],
+        module=macros["MIXTURE_OR_TASK_MODULE"],
     )
 
 

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from flan_jax import checkpoint as checkpoint_lib
-from flan_jax import evaluate
+from flan_jax import evaluate, gin_trust, npz_files
 from flan_jax.data.layout import ENCODER_DECODER, RowLayout
 from flan_jax.errors import DataError, suggest
 from flan_jax.interop import model_gin
@@ -46,8 +46,7 @@ def read_batch(
         dtype, shape or range.
     """
     try:
-        with np.load(path) as content:
-            arrays = {name: content[name] for name in content.files}
+        arrays = npz_files.read_arrays(path)
     except FileNotFoundError:
         raise DataError(f"There is no file {path}: --batch is an .npz of token arrays.") from None
     except (OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:
@@ -154,5 +153,6 @@ def logits_command(args: argparse.Namespace) -> None:
     """`flan-jax logits`: the model is that of the gin files, else of the checkpoint."""
     checkpoint = evaluate.absolute(args.checkpoint)
     given = args.gin_file, args.gin_bindings, args.gin_search_paths
-    model = model_gin.parse_model(checkpoint, *given)
+    trust = gin_trust.of_flags(args)
+    model = model_gin.parse_model(checkpoint, *given, trust=trust)
     write_logits(model, checkpoint, args.batch, args.output)

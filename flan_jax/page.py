@@ -1,5 +1,7 @@
 """Parts of the HTML pages: one self-contained file each, with one look."""
 
+import base64
+import hashlib
 import html
 from collections.abc import Iterable, Sequence
 
@@ -37,8 +39,16 @@ def document(title: str, body: Iterable[str], *, css: str = "", script: str = ""
       script: JavaScript that runs once the page is read.
     """
     ending = f"<script>{script}</script>\n" if script else ""
+    # No other script runs, not even one that a text of a task might smuggle in, and nothing loads.
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    allowed = f"'sha256-{digest}'" if script else "'none'"
+    policy = (
+        f"default-src 'none'; script-src {allowed}; "
+        "style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+    )
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         f"<title>{html.escape(title)}</title><style>{CSS}{css}</style></head>\n<body>\n"
         + "\n".join(part for part in body if part)
         + f"\n{ending}</body></html>\n"

@@ -14,7 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from flan_jax import page, telemetry
+from flan_jax import goodput, page, redaction, telemetry
 from flan_jax.errors import DataError
 
 _PALETTE = ("#2f6fb7", "#e07b39", "#2a9d58", "#8e5ea2", "#d1495b", "#5b6675", "#b8912f", "#3aa6a6")
@@ -62,6 +62,7 @@ def write_report(
     body = [
         page.heading(title, str(folder)),
         _cards(of_kind),
+        _time_spent(folder),
         _curves(of_kind),
         _summary(folder / "infer_eval"),
         _group_losses(of_kind["train_eval"], folder / "data_stats.json"),
@@ -178,10 +179,11 @@ def _cards(of_kind: dict[str, list[dict[str, Any]]]) -> str:
     if train:
         last = train[-1]
         speeds = sorted(_numbers(train, "tokens_per_s")[1])
-        losses = _numbers([last], "loss")[1]
+        loss = "".join(f"{x:.4f}" for x in _numbers([last], "loss")[1]) or "not finite"
+        over = f" of {last['loss_steps']} steps" if last.get("loss_steps", 1) > 1 else ""
         cards = [
             ("steps", f"{last['step']}"),
-            ("training loss, nats per token", f"{losses[0]:.4f}" if losses else "not finite"),
+            (f"training loss{over}, nats per token", loss),
             ("training time", telemetry.format_duration(last["time_s"])),
             ("real tokens per second, median", telemetry.format_count(speeds[len(speeds) // 2])),
         ]
@@ -189,7 +191,20 @@ def _cards(of_kind: dict[str, list[dict[str, Any]]]) -> str:
         if event.get("name") == "compiled":
             cards.append(("compile time", telemetry.format_duration(event["compile_s"])))
             break
+    skipped = [event["windows"] for event in of_kind["event"] if event.get("name") == "skipped"]
+    if skipped:
+        windows = ", ".join(f"{first} to {last}" for first, last in skipped[-1])
+        cards.append(("steps left out", windows))
     return page.cards(cards)
+
+
+def _time_spent(folder: pathlib.Path) -> str:
+    """Where the time of all attempts went."""
+    seconds = goodput.read_totals(folder)
+    if not seconds:
+        return ""
+    title = f"<h2>Where the time went: {100 * goodput.share(seconds):.1f}% into steps kept</h2>"
+    return title + page.table(["", "time", "share"], goodput.rows(seconds), numeric=(1, 2))
 
 
 def _curves(of_kind: dict[str, list[dict[str, Any]]]) -> str:
@@ -381,7 +396,7 @@ def _text(value: Any) -> str:
 def _config(path: pathlib.Path) -> str:
     if not path.exists():
         return ""
-    text = html.escape(path.read_text(encoding="utf-8"))
+    text = html.escape(redaction.redact(path.read_text(encoding="utf-8")))
     return (
         f"<h2>Configuration</h2><details><summary>config.gin</summary><pre>{text}</pre></details>"
     )

@@ -15,7 +15,7 @@ from typing import Any
 
 import gin
 
-from flan_jax import report, telemetry
+from flan_jax import gin_trust, report, telemetry
 from flan_jax.errors import ConfigError, FlanJaxError
 
 
@@ -146,9 +146,10 @@ def _two_lines(name: str) -> str:
 
 def _train(run_dir: pathlib.Path, arguments: Sequence[str]) -> None:
     command = [sys.executable, "-m", "flan_jax.cli", "train", *arguments]
-    command += [f"--model_dir={run_dir}"]
+    command += [f"--model_dir={run_dir}", *gin_trust.child_flags(arguments)]
     print(f"training {run_dir.name} in {run_dir}", flush=True)
-    code = subprocess.run(command, check=False).returncode
+    environment = gin_trust.child_environment()
+    code = subprocess.run(command, check=False, env=environment).returncode
     if code:
         raise FlanJaxError(
             f"The run {run_dir.name} ended with exit code {code}; what it printed is above. "

@@ -37,6 +37,10 @@ _STANDARD_RULES: AxisRules = (
     ("kv", None),
     ("relpos_buckets", None),
     ("abspos_buckets", None),
+    # Between blocks, rows are split along their length where tensor parallelism would have every
+    # device of a group hold, normalise and save the same numbers (Megatron's sequence parallelism,
+    # arXiv 2205.05198): its all-reduces become a reduce-scatter and an all-gather.
+    ("stream_length", "model"),
     ("length", None),
     ("layers", None),
     ("stack", None),

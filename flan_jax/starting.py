@@ -9,6 +9,7 @@ import jax
 from flan_jax import checkpoint as checkpoint_lib
 from flan_jax import checkpoint_files, checkpoint_params, prompt_init, sharding, trainable
 from flan_jax import state as state_lib
+from flan_jax import step as step_lib
 from flan_jax.adafactor import ScheduledTransformation
 from flan_jax.axes import PyTree
 from flan_jax.data import tokenizer_files
@@ -53,6 +54,7 @@ class Plan:
       abstract_frozen: the frozen parameters.
       frozen_axes: theirs.
       frozen_shardings: theirs.
+      compiler_options: XLA's, for the training step.
     """
 
     model: BaseModel
@@ -64,6 +66,7 @@ class Plan:
     abstract_frozen: PyTree
     frozen_axes: PyTree
     frozen_shardings: PyTree
+    compiler_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def trained_share(self) -> float:
@@ -114,6 +117,42 @@ def make_plan(
         abstract_frozen=frozen,
         frozen_axes=frozen_axes,
         frozen_shardings=partitioner.shardings(frozen, frozen_axes),
+        compiler_options=partitioner.compiler_options,
+    )
+
+
+def jit_train_step(
+    plan: Plan,
+    batch_shardings: Mapping[str, Any],
+    num_microbatches: int = 1,
+    num_tasks: int = 1,
+    seed: int = 0,
+) -> Any:
+    """The jitted `step(state, batch, frozen) -> (state, metrics)` of a run; the state is donated.
+
+    Trace or lower it inside `partitioner.activate()`.
+
+    Args:
+      plan: the arrays of the run.
+      batch_shardings: feature -> sharding.
+      num_microbatches: see `step.make_train_step`.
+      num_tasks: likewise.
+      seed: likewise.
+    """
+    step = step_lib.make_train_step(
+        plan.model,
+        plan.tx,
+        num_microbatches,
+        num_tasks,
+        seed,
+        grad_shardings=plan.shardings.params,
+    )
+    return jax.jit(
+        step,
+        in_shardings=(plan.shardings, dict(batch_shardings), plan.frozen_shardings),
+        out_shardings=(plan.shardings, None),
+        donate_argnums=0,
+        compiler_options=dict(plan.compiler_options),
     )
 
 

@@ -5,13 +5,18 @@
 resumed run may write a step again; readers keep the last line of a (kind, step, task).
 """
 
+import dataclasses
+import datetime
 import json
 import math
 import pathlib
+import platform
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
+
+import numpy as np
 
 
 def format_duration(seconds: float) -> str:
@@ -53,6 +58,18 @@ def format_names(names: Sequence[str], most: int = 3) -> str:
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
+def environment() -> str:
+    """One line on where the run takes place: time, versions, devices, processes."""
+    import jax
+
+    device = jax.devices()[0]
+    return (
+        f"{datetime.datetime.now().isoformat(timespec='seconds')}  "
+        f"jax {jax.__version__}, Python {platform.python_version()}, "
+        f"{jax.device_count()} x {device.device_kind} in {jax.process_count()} processes"
+    )
+
+
 class Chronometer:
     """Training time and steps over all restarts, without the time spent in evaluation or saving.
 
@@ -79,6 +96,43 @@ class Chronometer:
         """Seconds of training time so far."""
         running = 0.0 if self._since is None else time.perf_counter() - self._since
         return self._elapsed_s + running
+
+
+class LossWindow:
+    """Loss sums of the steps since the last status line, in float64.
+
+    The loss of one batch tells more of the batch than of the model, so what is shown is that of all
+    target tokens since the last line.
+
+    Attributes:
+      steps: added since.
+    """
+
+    def __init__(self):
+        self.reset()
+
+    def reset(self) -> None:
+        """Begins the next window."""
+        self.steps = 0
+        self._sums: Any = None
+
+    def add(self, sums: Any) -> None:
+        """Adds a step's `LossSums`, on the host."""
+        values = {
+            field.name: np.asarray(getattr(sums, field.name), np.float64)
+            for field in dataclasses.fields(sums)
+        }
+        if self._sums is not None:
+            values = {name: value + getattr(self._sums, name) for name, value in values.items()}
+        self._sums = dataclasses.replace(sums, **values)
+        self.steps += 1
+
+    def pooled(self, metrics: Any) -> Any:
+        """The last step's metrics with the loss sums of the window in place of the step's."""
+        assert self._sums is not None
+        weight = float(self._sums.weight)
+        per_token = float(self._sums.loss) / weight if weight else 0.0
+        return dataclasses.replace(metrics, sums=self._sums, loss_per_token=per_token)
 
 
 class RateWindow:
@@ -144,7 +198,9 @@ def status_line(
       step: steps done.
       total_steps: steps of the whole run.
       values: `loss`, `learning_rate`, `tokens_per_s` (real tokens), `padded_tokens_per_s`, `mfu`
-        (share of 1; None on a chip whose peak is not known), `data_wait` (share of 1).
+        (share of 1; None on a chip whose peak is not known), `data_wait` (share of 1), and where
+        the devices tell it `hbm_gib` and `hbm_limit_gib`. `loss` is that of the `loss_steps` steps
+        since the last line.
       eta_s: seconds to the end.
 
     >>> values = {"loss": 2.1344, "learning_rate": 0.01, "tokens_per_s": 18230.0,
@@ -153,10 +209,12 @@ def status_line(
     ['step 120/2000', '6.0%', 'loss 2.1344', 'lr 1.00e-02', '18.2k tok/s (19.0k with padding)',
      'data wait 0.3%', 'ETA 3m12s']
     """
+    steps = int(values.get("loss_steps") or 1)
+    over = f" (mean of {steps})" if steps > 1 else ""
     parts = [
         f"step {step}/{total_steps}",
         f"{100 * step / max(total_steps, 1):.1f}%",
-        f"loss {values['loss']:.4f}",
+        f"loss {values['loss']:.4f}{over}",
         f"lr {values['learning_rate']:.2e}",
         f"{format_count(values['tokens_per_s'] or 0)} tok/s "
         f"({format_count(values['padded_tokens_per_s'] or 0)} with padding)",
@@ -164,9 +222,33 @@ def status_line(
     mfu = values.get("mfu")
     if mfu is not None:
         parts.append(f"MFU {100 * mfu:.1f}%")
+    if values.get("hbm_gib") is not None:
+        parts.append(f"HBM {values['hbm_gib']:.1f}/{values['hbm_limit_gib']:.1f} GiB")
     parts.append(f"data wait {100 * (values['data_wait'] or 0):.1f}%")
     parts.append(f"ETA {format_duration(eta_s)}")
     return "  ".join(parts)
+
+
+def memory_values(devices: Sequence[Any] | None = None) -> dict[str, float]:
+    """Memory of the fullest of this process's devices, GiB: most ever in use, and how much it has.
+
+    Args:
+      devices: those looked at; all local ones by default.
+
+    Returns:
+      `hbm_gib` and `hbm_limit_gib`; empty where devices do not tell, as CPUs do not.
+    """
+    if devices is None:
+        import jax  # Not before it is needed: pages are made without it.
+
+        devices = jax.local_devices()
+    stats = [each.memory_stats() for each in devices]
+    told = [each for each in stats if each and each.get("bytes_limit")]
+    if not told:
+        return {}
+    fullest = max(told, key=lambda each: each.get("peak_bytes_in_use", each["bytes_in_use"]))
+    used = fullest.get("peak_bytes_in_use", fullest["bytes_in_use"])
+    return {"hbm_gib": used / 2**30, "hbm_limit_gib": fullest["bytes_limit"] / 2**30}
 
 
 class StatusPrinter:

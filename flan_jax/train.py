@@ -1,35 +1,48 @@
 """The training run, top to bottom in the order in which things happen.
 
-configuration -> mesh -> data -> abstract state and shardings -> restore -> compile -> loop -> close
+configuration -> mesh -> data -> abstract state and shardings -> compile, in a thread -> restore ->
+loop -> close
 
 The host never waits for a device except where it must: the metrics of step n are read after step
-n + 1 has been queued.
+n + 1 has been queued. `runtime.Runtime` sets how a run is carried out: compile cache, profile.
 """
 
+import contextlib
 import dataclasses
-import datetime
 import json
-import os
 import pathlib
-import platform
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import gin
 import jax
 
+from flan_jax import (
+    batch_origin,
+    compiling,
+    gin_utils,
+    goodput,
+    last_words,
+    nan_report,
+    preemption,
+    profiling,
+    skipping,
+    starting,
+    step_log,
+    telemetry,
+    warm_start,
+)
 from flan_jax import checkpoint as checkpoint_lib
-from flan_jax import flops, gin_utils, preemption, starting, telemetry
-from flan_jax import step as step_lib
+from flan_jax import runtime as runtime_lib
 from flan_jax import trainable as trainable_lib
-from flan_jax.checkpoint_files import check_writable
 from flan_jax.data import config as data_config
 from flan_jax.data import loader as data_loader
 from flan_jax.data import tokenizer_files
 from flan_jax.decode.config import DecodeConfig
 from flan_jax.errors import ConfigError, NanError, PreemptedError
+from flan_jax.evaluations import Evaluations
 from flan_jax.mesh import PjitPartitioner
+from flan_jax.model_dir import check_writable
 from flan_jax.models.base import BaseModel
 from flan_jax.prompt_init import PromptInit
 
@@ -55,7 +68,7 @@ class TrainResult:
 
     Attributes:
       step: the last step done.
-      loss: cross-entropy and z-loss of the last logged step, in nats per target token.
+      loss: cross-entropy and z-loss of the last step, in nats per target token.
       evals: task -> metrics of the last evaluation, with `train_eval` losses under `loss`.
       first_evals: the same of the evaluation before training, empty unless it ran.
       train_s: seconds of training, without evaluation, saving and compiling.
@@ -90,6 +103,7 @@ def train(
     allow_config_change: bool = False,
     trainable: str | Sequence[str] | None = None,
     prompt_init: PromptInit | None = None,
+    skip_steps: Sequence[Sequence[int]] | None = None,
 ) -> TrainResult:
     """Trains `model` for `total_steps` steps, resuming where MODEL_DIR left off.
 
@@ -108,7 +122,8 @@ def train(
       infer_eval_num_examples: rows per task of the decoding evaluation; None takes the whole split.
       decode_config: how predictions are decoded; greedy by default.
       run_eval_before_training: evaluates at step 0 too.
-      stats_period: steps between status lines.
+      stats_period: steps between status lines; losses in them are those of all target tokens since
+        the line before.
       random_seed: of the initial parameters and of dropout.
       tensorboard: also write TensorBoard files.
       allow_config_change: resume although the stored configuration differs.
@@ -117,6 +132,8 @@ def train(
         refer to the initial checkpoint instead. None trains everything.
       prompt_init: first value of the soft prompt, one of gin's prompts.*, on a fresh start. None
         takes that of the initial checkpoint if it has one, else a uniform draw.
+      skip_steps: [(first, last), ...] steps whose batches are read and make no update; the run goes
+        back to a checkpoint from before them. See `skipping`.
 
     Raises:
       ConfigError, TopologyError, DataError, CheckpointError: before any step is run.
@@ -125,13 +142,13 @@ def train(
       PreemptedError: told to stop; the state was saved.
     """
     # ------------------------------------------------------------ configuration
+    runtime = runtime_lib.Runtime()
     printer = telemetry.StatusPrinter(quiet=jax.process_index() != 0)
     say = printer.line
     num_microbatches = trainer.num_microbatches or 1
     partitioner.check_batch_size(train_dataset_cfg.batch_size, num_microbatches)
     if model.optimizer_def is None:
-        name = f"models.{type(model).__name__}.optimizer_def"
-        raise ConfigError(f"{name} is None; training needs one.")
+        raise ConfigError(f"models.{type(model).__name__}.optimizer_def is None; give one.")
     datasets = {
         "train_dataset_cfg": train_dataset_cfg,
         "train_eval_dataset_cfg": train_eval_dataset_cfg,
@@ -141,24 +158,36 @@ def train(
             where = f"train_script.train.{name}.task_feature_lengths"
             model.row_layout.check_lengths(cfg.task_feature_lengths, where)
     selection = starting.choose(model, trainable, checkpoint_cfg, prompt_init, datasets)
+    skips = skipping.parse(skip_steps, total_steps)
     check_writable(model_dir)
+    words = last_words.begin(model_dir, jax.process_index(), jax.process_count())
     config_text = gin_utils.effective_config_str()
     for line in gin_utils.check_resume(model_dir, config_text, allow_config_change):
         say(f"configuration changed: {line}")
     say(config_text.rstrip())
-    say(_environment())
+    say(telemetry.environment())
+    if previous := words.describe_previous():
+        say(previous)
+    cache = compiling.use_cache(runtime.compile_cache, model_dir)
+    good = goodput.Goodput(None if jax.process_index() or runtime.compile_only else model_dir)
+    compiles = compiling.CompileLog(on_main=lambda seconds: good.move_to("compile", seconds))
 
     # --------------------------------------------------------------------- data
-    from flan_jax.data import live, mixture  # They import seqio and TensorFlow when used.
+    from flan_jax.data import train_stream  # They import seqio and TensorFlow when used.
     from flan_jax.eval import runner
 
-    train_iter = live.TrainIterator(train_dataset_cfg, layout=model.row_layout)
-    # Resolved once: resolving registers the tasks anew, and their rows would be made anew as well.
-    train_eval_mixture, infer_eval_mixture = (
-        None if cfg is None else mixture.resolve(cfg)
-        for cfg in (train_eval_dataset_cfg, infer_eval_dataset_cfg)
+    train_iter = train_stream.open_stream(train_dataset_cfg, model.row_layout, partitioner)
+    evaluations = Evaluations(
+        model,
+        partitioner,
+        model_dir,
+        train_eval_dataset_cfg,
+        infer_eval_dataset_cfg,
+        decode_config or DecodeConfig(),
+        eval_steps,
+        infer_eval_num_examples,
+        say,
     )
-    lengths = train_dataset_cfg.input_length, train_dataset_cfg.target_length
     task_names = train_iter.task_names
     say(f"training on {len(task_names)} tasks: {telemetry.format_names(task_names, most=8)}")
     model.check_vocabulary(train_iter.vocabulary_size)
@@ -170,8 +199,17 @@ def train(
 
     # -------------------------------------------- abstract state and shardings
     plan = starting.make_plan(model, selection, trainer.learning_rate_fn, partitioner)
-    shardings = plan.shardings
     say(plan.report(partitioner))
+
+    # ------------------------------------------------------ compile, in a thread
+    step_ahead = compiling.Ahead(
+        lambda: warm_start.compile_train_step(
+            plan, partitioner, train_dataset_cfg, num_microbatches, len(task_names), random_seed
+        )
+    )
+    if runtime.compile_only:
+        warm_start.compile_all(step_ahead, evaluations.programs(plan), cache, compiles, say)
+        return TrainResult(0, float("nan"), {}, {}, 0.0)
 
     # ------------------------------------------------------------------ restore
     # 1. the newest valid checkpoint of MODEL_DIR  2. INITIAL_CHECKPOINT_PATH  3. scratch.
@@ -179,16 +217,22 @@ def train(
     vocabulary = features[train_dataset_cfg.token_features[0]].vocabulary
     # Once, not at each save: it reads the whole vocabulary, which may lie far away.
     vocabulary_identity = tokenizer_files.identity(vocabulary)
-    start = starting.begin(
-        plan, partitioner, saver, checkpoint_cfg, random_seed, prompt_init, vocabulary, say
-    )
+    saver.go_back(skips.fit, skipping.explain_no_fit(skips))
+
+    def begin() -> starting.Start:
+        return starting.begin(
+            plan, partitioner, saver, checkpoint_cfg, random_seed, prompt_init, vocabulary, say
+        )
+
+    start = begin()
     state, frozen, start_step, base = start.state, start.frozen, start.step, start.base
     if start.data_state is not None:
         train_iter.restore(start.data_state)
     clock = telemetry.Chronometer(start.elapsed_s)
+    writer = None
+    good.resumed(start_step)
     del start  # The first state is given to the first step.
 
-    writer = None
     if jax.process_index() == 0:
         placed = plan.report(partitioner, long=True)
         for name, text in (("config.gin", config_text), ("model-info.txt", placed)):
@@ -199,186 +243,158 @@ def train(
         if writer is not None:
             writer.write(kind, step, clock.elapsed_s, values)
 
-    # ------------------------------------------------------------------ compile
     loader = data_loader.Loader(train_iter, partitioner, start_step=start_step)
-    batch = next(loader) if start_step < total_steps else None
-    train_step = None
-    if batch is not None:
-        if jax.default_backend() != "cpu" and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-            # A restart then loads the program. A CPU's may be of another machine's instructions.
-            jax.config.update("jax_compilation_cache_dir", os.path.join(model_dir, "xla_cache"))
+    train_step, batch = None, None
+    if start_step < total_steps:
+        batch = next(loader)
         say("compiling the training step ...")
-        started = time.perf_counter()
-        jitted = jax.jit(
-            step_lib.make_train_step(
-                model,
-                plan.tx,
-                num_microbatches,
-                len(task_names),
-                random_seed,
-                grad_shardings=shardings.params,
-            ),
-            in_shardings=(
-                shardings,
-                jax.tree.map(lambda x: x.sharding, batch),
-                plan.frozen_shardings,
-            ),
-            out_shardings=(shardings, None),
-            donate_argnums=0,
-        )
-        # Compiled once ahead of time, so a batch of another shape is an error, not a recompile.
-        with partitioner.activate():
-            train_step = jitted.lower(state, batch, frozen).compile()
-        compile_s = time.perf_counter() - started
-        say(f"compiled in {telemetry.format_duration(compile_s)}")
+        with good.bucket("compile"):
+            # Compiled ahead of time, so a batch of another shape is an error, not a recompile.
+            train_step = step_ahead.result()
+        compile_s = step_ahead.seconds
+        cached = compiles.describe()
+        say(f"compiled in {telemetry.format_duration(compile_s)}" + (cached and f"; {cached}"))
         record("event", start_step, {"name": "compiled", "compile_s": compile_s})
+    evaluations.compile_in_background(plan, runtime.compile_ahead)
 
-    peak = flops.peak_flop_per_s(jax.devices()[0].device_kind)
-    step_flops = flops.train_flops(
-        model.config,
-        train_dataset_cfg.batch_size,
-        *lengths,
-        trained_share=plan.trained_share,
-    )
-    padded_tokens = train_dataset_cfg.batch_size * sum(lengths)
-    evals: dict[str, dict[str, Any]] = {}
+    @contextlib.contextmanager
+    def outside_training(bucket: str) -> Iterator[None]:
+        clock.pause()
+        with good.bucket(bucket):
+            yield
+        clock.start()
 
     def evaluate(step: int) -> dict[str, dict[str, Any]]:
-        clock.pause()
-        params = trainable_lib.merge(state.params, frozen)
-        found: dict[str, dict[str, Any]] = {}
-        if train_eval_dataset_cfg is not None:
-            losses = runner.train_eval(
-                model,
-                params,
-                partitioner,
-                train_eval_dataset_cfg,
-                max_batches=eval_steps,
-                mixture=train_eval_mixture,
-            )
-            for task, values in losses.items():
-                record("train_eval", step, {"task": task, **values})
-                found.setdefault(task, {}).update(values)
-        if infer_eval_dataset_cfg is not None:
-            metrics = runner.evaluate_tasks(
-                model,
-                params,
-                partitioner,
-                infer_eval_dataset_cfg,
-                decode_config or DecodeConfig(),
-                output_dir=os.path.join(model_dir, "infer_eval"),
-                step=step,
-                num_examples=infer_eval_num_examples,
-                mixture=infer_eval_mixture,
-                say=say,
-            )
-            for task, values in metrics.items():
-                record("infer_eval", step, {"task": task, **values})
-                found.setdefault(task, {}).update(values)
-        say(runner.format_table(found, title=f"evaluation at step {step}"))
-        clock.start()
-        return found
+        return evaluations.run(trainable_lib.merge(state.params, frozen), step, record)
 
     def save(step: int) -> None:
-        clock.pause()
         extra = {
             "elapsed_s": clock.elapsed_s,
             "config_sha256": gin_utils.config_hash(config_text),
             "vocabulary": vocabulary_identity,
+            skipping.EXTRA_KEY: skips.until(step),
         }
         position = loader.state_at(step)
         saver.save(step, state, position, extra, force=True, base=base)
-        clock.start()
 
     # --------------------------------------------------------------------- loop
-    first_evals = evaluate(start_step) if run_eval_before_training and start_step == 0 else {}
+    evals, first_evals = {}, {}
+    if run_eval_before_training and start_step == 0:
+        with good.bucket("eval"):
+            first_evals = evaluate(start_step)
     stop = preemption.StopFlag()
-    stats = telemetry.RateWindow(clock, lambda: loader.wait_s)
-    pending: tuple[int, Any] | None = None
-    loss = float("nan")
+    profiler = profiling.Profiler(runtime.profile_steps, model_dir)
+    log = step_log.StepLog(
+        record,
+        printer,
+        telemetry.RateWindow(clock, lambda: loader.wait_s),
+        stats_period=stats_period,
+        total_steps=total_steps,
+        task_names=task_names,
+        groups=train_iter.groups,
+        cfg=train_dataset_cfg,
+        model_config=model.config,
+        trained_share=plan.trained_share,
+    )
+    # The step whose metrics are not read yet: its number, metrics and batch.
+    pending: tuple[int, Any, Any] | None = None
+    words.describe_batch = lambda: pending and batch_origin.describe(pending[2], task_names)
     step = start_step
+    replay = nan_report.Replay(
+        plan=plan,
+        partitioner=partitioner,
+        begin=begin,
+        stream=lambda: train_stream.open_stream(train_dataset_cfg, model.row_layout, partitioner),
+        task_names=task_names,
+        num_microbatches=num_microbatches,
+        seed=random_seed,
+        skips=skips,
+        most=runtime.nan_replay_steps,
+        say=say,
+    )
 
-    def read(done: int, metrics: Any) -> float:
-        """Waits for the metrics of step `done`, checks and shows them."""
-        host = jax.device_get(metrics)
-        found = float(host.loss_per_token)
-        if not bool(host.all_finite):
-            saver.wait()
+    def read(done: int, metrics: Any, used_batch: Any) -> None:
+        nonlocal state
+        words.step = done
+        try:
+            shown = log.read(done, metrics)
+        except NanError as error:
             kept = saver.latest_valid_step()
+            del state  # Its place is needed to do the steps again.
+            reason = replay.explain(done, used_batch, kept, train_step)
             raise NanError(
-                f"The loss or gradient of step {done} is not finite "
-                f"(loss {found:.4g}, "
-                f"gradient norm {float(host.grad_norm):.4g}). "
-                f"The last good checkpoint, of step {kept}, is kept in {model_dir}. "
-                "Lower the learning rate, set global_norm_clip_threshold, or look at the batch."
-            )
-        stats.add(float(host.encoder_tokens + host.decoder_tokens))
-        if done % stats_period and done != total_steps:
-            return found
-        values = {
-            "loss": found,
-            **step_lib.named_metrics(host, task_names, train_iter.groups),
-            **stats.values(padded_tokens, step_flops, peak, jax.device_count()),
-        }
-        record("train", done, values)
-        remaining = (total_steps - done) * stats.step_s
-        printer.status(telemetry.status_line(done, total_steps, values, remaining))
-        stats.reset()
-        return found
+                f"{error}The last good checkpoint, of step {kept}, is kept in {model_dir}. {reason}"
+            ) from None
+        if shown:
+            good.done(done)
+        if profiler.after(done):
+            say(f"profile of the steps up to {done} in {profiler.folder}")
 
     clock.start()
+    good.enter("step")
     try:
         while step < total_steps:
             assert train_step is not None
-            state, metrics = train_step(state, batch, frozen)
+            profiler.before(step + 1)
             step += 1
+            used, metrics = batch, None
+            if skips.holds(step):
+                state = nan_report.pass_over(state)
+                if not skips.holds(step - 1):
+                    record("event", step, {"name": "skipped", "windows": skips.windows})
+            else:
+                state, metrics = train_step(state, batch, frozen)
             # The next batch is fetched and the last step's metrics read while this one computes.
             if step < total_steps:
-                batch = next(loader)
+                with good.bucket("data_wait"):
+                    batch = next(loader)
             if pending is not None:
-                loss = read(*pending)
-            pending = (step, metrics)
+                read(*pending)
+            pending = None if metrics is None else (step, metrics, used)
             evaluating = eval_period and step % eval_period == 0 and step < total_steps
             saving = saver.should_save(step) or step == total_steps
             stopping = stop.reached(step) and step < total_steps
-            if evaluating or saving or stopping:
-                loss, pending = read(*pending), None
+            if pending is not None and (evaluating or saving or stopping):
+                read(*pending)
+                pending = None
             if saving or stopping:
-                save(step)
+                good.done(step)
+                with outside_training("checkpoint"):
+                    save(step)
+                    if stopping:
+                        saver.wait()
             if stopping:
-                saver.wait()
                 raise PreemptedError(
-                    f"Told to stop at step {step}; the state is saved in {model_dir}. "
-                    "Start the same command again to go on."
+                    f"Told to stop at step {step} ({stop.reason or 'by another host'}); the state "
+                    f"is saved in {model_dir}. Start the same command again to go on."
                 )
             if evaluating:
-                evals = evaluate(step)
-                stats.reset()
+                with outside_training("eval"):
+                    evals = evaluate(step)
+                log.rates.reset()
         clock.pause()
         # -------------------------------------------------------------- close
         train_s = clock.elapsed_s
-        evals = evaluate(step)
-        saver.wait()
+        with good.bucket("eval"):
+            evals = evaluate(step)
+        with good.bucket("checkpoint"):
+            saver.wait()
         record("event", step, {"name": "finished", "train_s": train_s})
         runner.raise_failures(evals)
     finally:
         clock.pause()
         stop.close()
+        profiler.close()
         loader.close()
         saver.close()
+        compiles.close()
+        good.write()
         if writer is not None:
             data_stats = pathlib.Path(model_dir, "data_stats.json")
             data_stats.write_text(json.dumps(loader.stats(), indent=1), encoding="utf-8")
+            record("event", step, {"name": "goodput", **good.totals()})
             writer.close()
-    say(f"done: {step} steps in {telemetry.format_duration(train_s)}, loss {loss:.4f}, {model_dir}")
-    return TrainResult(step, loss, evals, first_evals, train_s)
-
-
-def _environment() -> str:
-    """One line on where the run takes place."""
-    device = jax.devices()[0]
-    return (
-        f"{datetime.datetime.now().isoformat(timespec='seconds')}  "
-        f"jax {jax.__version__}, Python {platform.python_version()}, "
-        f"{jax.device_count()} x {device.device_kind} in {jax.process_count()} processes"
-    )
+            say(goodput.describe(good.totals()))
+    spent = telemetry.format_duration(train_s)
+    say(f"done: {step} steps in {spent}, loss {log.loss:.4f}, {model_dir}")
+    return TrainResult(step, log.loss, evals, first_evals, train_s)

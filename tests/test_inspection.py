@@ -69,7 +69,8 @@ def test_a_recipe_stands_in_for_flags(capsys, tmp_path):
         "MIXTURE_OR_TASK_NAME = 'toy_copy'\nMIXTURE_OR_TASK_MODULE = 'toy_inspected'\n"
         "TASK_FEATURE_LENGTHS = {'inputs': 20, 'targets': 4}\nBATCH_SIZE = 6\n"
     )
-    code, out, _ = run(capsys, f"--gin_file={gin}", "--num_samples=0", "--target_length=5")
+    flags = [f"--gin_file={gin}", "--allow_gin_imports", "--num_samples=0", "--target_length=5"]
+    code, out, _ = run(capsys, *flags)
     assert code == 0
     assert "toy_copy, split train: 1 task, 20/5 tokens" in out and "of 6 rows" in out
 

@@ -6,20 +6,11 @@ import jax
 import numpy as np
 import pytest
 
-from flan_jax import mesh
+from flan_jax import chips, mesh
 from flan_jax.errors import TopologyError
 from flan_jax.mesh import PjitPartitioner
 
 TOPOLOGIES = pathlib.Path(__file__).parents[1] / "gin_configs" / "topologies"
-
-# Physical chip grid and device kind of the slices that have a topology file.
-POD_SLICES = {
-    "v4-8": ("TPU v4", (2, 2, 1)),
-    "v4-128": ("TPU v4", (4, 4, 4)),
-    "v5e-256": ("TPU v5 lite", (16, 16, 1)),
-    "v5p-128": ("TPU v5", (4, 4, 4)),
-    "v6e-256": ("TPU v6 lite", (16, 16, 1)),
-}
 
 
 @pytest.fixture(autouse=True)
@@ -42,19 +33,19 @@ class FakeChip:
     process_index: int
 
 
-def fake_pod(kind: str, grid: tuple[int, int, int], slices: int = 1):
+def fake_pod(kind: str, grid: tuple[int, int, int], slices: int = 1, cores: int = 1):
     devices = []
     for slice_index in range(slices):
-        for z, y, x in np.ndindex(grid[::-1]):
+        for z, y, x, core in np.ndindex(*grid[::-1], cores):
             devices.append(
                 FakeChip(
                     id=len(devices),
                     platform="tpu",
                     device_kind=kind,
                     coords=(x, y, z),
-                    core_on_chip=0,
+                    core_on_chip=core,
                     slice_index=slice_index,
-                    process_index=len(devices) // 4,
+                    process_index=len(devices) // (4 * cores),
                 )
             )
     return devices
@@ -165,8 +156,11 @@ def test_gin_binds_t5x_names():
 
 @pytest.mark.parametrize("path", sorted(TOPOLOGIES.glob("*.gin")), ids=lambda p: p.stem)
 def test_topology_files_fit_their_hardware(path, monkeypatch):
-    if path.stem in POD_SLICES:
-        devices = fake_pod(*POD_SLICES[path.stem])
+    if not path.stem.startswith("cpu"):
+        shape = chips.parse_slice(path.stem)
+        assert f"--topology={shape.name} " in path.read_text()
+        grid = (*shape.dims, 1)[:3]
+        devices = fake_pod(shape.kind.device_kind, grid, cores=shape.chip.cores)
         monkeypatch.setattr(jax, "devices", lambda: devices)
     gin.parse_config_file(str(path))
     partitioner = PjitPartitioner()

@@ -1,6 +1,9 @@
+import dataclasses
 import doctest
 import io
 import json
+
+import numpy as np
 
 from flan_jax import telemetry
 
@@ -100,3 +103,44 @@ def test_metrics_are_plain_json(tmp_path):
     writer.close()
     record = json.loads((tmp_path / "metrics.jsonl").read_text())
     assert record["x"] == 0.5 and record["y"] == {"z": 3}
+
+
+def test_the_loss_shown_is_of_all_tokens_since_the_last_line():
+    from flan_jax.losses import LossSums
+    from flan_jax.step import StepMetrics, named_metrics
+
+    def metrics(loss, weight, task_loss, task_weight):
+        sums = LossSums(loss, loss, 0.0, 1.0, weight, np.array(task_loss), np.array(task_weight))
+        zeros = dict.fromkeys((f.name for f in dataclasses.fields(StepMetrics)), np.float32(0))
+        return StepMetrics(**{**zeros, "sums": sums, "loss_per_token": loss / weight})
+
+    window = telemetry.LossWindow()
+    window.add(metrics(30.0, 10.0, [30.0, 0.0], [10.0, 0.0]).sums)
+    last = metrics(2.0, 2.0, [0.0, 2.0], [0.0, 2.0])
+    window.add(last.sums)
+    pooled = window.pooled(last)
+    # 32 nats over 12 tokens; the mean of the two steps' losses would be 2.
+    assert pooled.loss_per_token == 32 / 12 and window.steps == 2
+    named = named_metrics(pooled, ["a", "b"])
+    assert (named["task_loss/a"], named["task_loss/b"]) == (3.0, 1.0)
+    assert named["cross_entropy"] == 32 / 12 and named["loss_weight"] == 12
+    window.reset()
+    window.add(last.sums)
+    assert window.pooled(last).loss_per_token == 1.0
+
+
+def test_memory_is_that_of_the_fullest_device():
+    class Device:
+        def __init__(self, **stats):
+            self.memory_stats = lambda: stats or None
+
+    gib = 2**30
+    full = Device(bytes_in_use=gib, peak_bytes_in_use=3 * gib, bytes_limit=4 * gib)
+    half = Device(bytes_in_use=2 * gib, peak_bytes_in_use=2 * gib, bytes_limit=4 * gib)
+    assert telemetry.memory_values([half, full]) == {"hbm_gib": 3.0, "hbm_limit_gib": 4.0}
+    assert telemetry.memory_values([Device()]) == {} and telemetry.memory_values() == {}
+    values = dict.fromkeys(("loss", "learning_rate", "tokens_per_s", "padded_tokens_per_s"), 1.0)
+    line = telemetry.status_line(
+        1, 2, {**values, "data_wait": 0.0, "loss_steps": 5, "hbm_gib": 3.0, "hbm_limit_gib": 4.0}, 1
+    )
+    assert "HBM 3.0/4.0 GiB" in line and "loss 1.0000 (mean of 5)" in line

@@ -139,7 +139,7 @@ def converter(
         functions.insert(
             0, lambda place_B: source.take(cfg.split, _row_numbers(place_B, count, seed))
         )
-    finish = _finisher(last, features, lengths)
+    finish = finisher(last, features, lengths, _trim)
 
     def convert(batch: Any) -> Mapping[str, Any]:
         for function in functions:
@@ -149,23 +149,34 @@ def converter(
     return convert
 
 
-# (step, features, lengths) -> traced function, for all tasks with the same.
+# (step, what follows, features, lengths) -> traced function, for all tasks with the same.
 _FINISHERS: dict[Any, Any] = {}
 
 
-def _finisher(
-    step: RowStep, features: Any, lengths: dict[str, int]
+def finisher(
+    step: RowStep,
+    features: Any,
+    lengths: dict[str, int],
+    then: Callable[[Mapping[str, Any], Any, Mapping[str, int]], Mapping[str, Any]],
 ) -> Callable[[Any], Mapping[str, Any]]:
-    """Returns the last step and `_trim` as one function, traced where tasks can share it."""
+    """Returns the last step and what follows as one function, traced where tasks can share it.
+
+    Args:
+      step: the last step of a task.
+      features: the task's output features.
+      lengths: most tokens by feature.
+      then: called with the batch of the step, features and lengths. A traced step gives it the
+        output features alone.
+    """
     function = step.bind(features, lengths)
     if not step.reads_texts:
-        return lambda batch: _trim(function(batch), features, lengths)
+        return lambda batch: then(function(batch), features, lengths)
     # Vocabularies have no hash; the traced function keeps them, so an id is not used again.
     described = ((name, id(one.vocabulary), one.add_eos) for name, one in features.items())
-    key = step.on_batch, tuple(described), tuple(sorted(lengths.items()))
+    key = step.on_batch, then, tuple(described), tuple(sorted(lengths.items()))
     if key not in _FINISHERS:
         _FINISHERS[key] = tf.function(
-            lambda texts: _trim(function(texts), features, lengths),
+            lambda texts: then(function(texts), features, lengths),
             input_signature=[{name: tf.TensorSpec([None], tf.string) for name in features}],
             autograph=False,
         )
@@ -173,7 +184,7 @@ def _finisher(
 
     def finish(batch: Any) -> Mapping[str, Any]:
         if LOSS_WEIGHTS in batch:  # More than the texts that the traced function takes.
-            return _trim(function(batch), features, lengths)
+            return then(function(batch), features, lengths)
         return traced({name: batch[name] for name in features})
 
     return finish

@@ -46,6 +46,9 @@ class DatasetConfig:
         keep their first draw, as with seqio's cache.
       max_examples: train on the first so many rows of each task's split, in the source's order;
         None for all. Needs `in_memory`.
+      prepared_dir: folder of `flan-jax prepare`; its examples are read in place of the tasks'
+        sources, in the order of docs/order.md, which gin's `order.Settings` sets. None reads the
+        sources.
       strict: a truncated target or an example with no target tokens is an error instead of a count.
 
     Raises:
@@ -65,6 +68,7 @@ class DatasetConfig:
     snapshot_period: int = 200
     in_memory: bool = False
     max_examples: int | None = None
+    prepared_dir: str | None = None
     strict: bool = False
 
     def __post_init__(self):
@@ -84,6 +88,8 @@ class DatasetConfig:
                     f"DatasetConfig.max_examples is {self.max_examples}, which needs the rows in "
                     "memory: set in_memory = True beside it."
                 )
+        if self.prepared_dir is not None:
+            self._check_prepared()
         if not isinstance(self.split, str) or not self.split:
             raise ConfigError(
                 f"DatasetConfig.split must be a split name such as 'train', found {self.split!r}."
@@ -97,6 +103,24 @@ class DatasetConfig:
             raise ConfigError(
                 f"DatasetConfig.seed must be an integer of 0 or more, found {self.seed!r}."
             )
+
+    def _check_prepared(self) -> None:
+        if not isinstance(self.prepared_dir, str) or not self.prepared_dir:
+            raise ConfigError(
+                f"DatasetConfig.prepared_dir must be a folder, found {self.prepared_dir!r}."
+            )
+        others = {
+            "in_memory": self.in_memory,
+            "max_examples": self.max_examples is not None,
+            "use_cached": self.use_cached,
+            "shuffle = False": not self.shuffle,
+        }
+        for name, is_set in others.items():
+            if is_set:
+                raise ConfigError(
+                    f"DatasetConfig has prepared_dir and {name}, which is of rows read from their "
+                    "sources; prepared examples have an order of their own. Take one of them away."
+                )
 
     @property
     def modules(self) -> tuple[str, ...]:

@@ -12,38 +12,22 @@ read again from its start, which takes the time that reading it took.
 """
 
 import threading
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from flan_jax.data import counts as counts_lib
 from flan_jax.data import snapshot
 from flan_jax.data.config import DatasetConfig, derive_seed
 from flan_jax.data.description import describe
 from flan_jax.data.layout import ENCODER_DECODER, RowLayout
 from flan_jax.data.mixture import ResolvedMixture, Sampler, resolve
-from flan_jax.data.packing import (
-    CUT_EOS,
-    TRUNCATED_INPUTS,
-    TRUNCATED_TARGETS,
-    Example,
-    Packer,
-    Row,
-    assemble,
-)
+from flan_jax.data.packing import Example, Packer, Row, assemble
 
 _KEPT_SNAPSHOTS = 3
 # Streams told ahead that they are next: enough for the threads that read, and no more, since what
 # was asked for is still read when the process ends.
 _PREPARED = 8
-_COUNTS = (
-    "examples",
-    "input_tokens",
-    "target_tokens",
-    "truncated_inputs",
-    "truncated_targets",
-    "targets_without_eos",
-)
 
 
 class TrainIterator:
@@ -91,7 +75,7 @@ class TrainIterator:
             [share.share for share in shares], derive_seed(cfg.seed or 0, "mixture")
         )
         self._packer = Packer(cfg.input_length, cfg.target_length, cfg.packing_window, self._layout)
-        self._counts_KxC = np.zeros((len(shares), len(_COUNTS)), np.int64)
+        self._counts_KxC = np.zeros((len(shares), len(counts_lib.COUNTS)), np.int64)
         self._step = 0
         # (step, content) of the newest ones, oldest first.
         self._snapshots: list[tuple[int, bytes]] = []
@@ -165,64 +149,19 @@ class TrainIterator:
 
     def _count(self, rows: list[Row]) -> None:
         examples = [example for row in rows for example in row]
-        task_E = np.array([example.task_id for example in examples])
-        flags_E = np.array([example.flags for example in examples])
-        counts_ExC = np.stack(
-            [
-                np.ones_like(task_E),
-                np.array([len(example.inputs) for example in examples]),
-                np.array([len(example.targets) for example in examples]),
-                (flags_E & TRUNCATED_INPUTS) > 0,
-                (flags_E & TRUNCATED_TARGETS) > 0,
-                (flags_E & CUT_EOS) > 0,
-            ],
-            axis=1,
+        self._counts_KxC += counts_lib.counted(
+            np.array([example.task_id for example in examples]),
+            np.array([len(example.inputs) for example in examples]),
+            np.array([len(example.targets) for example in examples]),
+            np.array([example.flags for example in examples]),
+            len(self._counts_KxC),
         )
-        np.add.at(self._counts_KxC, task_E, counts_ExC)
 
     def stats(self) -> dict[str, Any]:
-        """Counts over all batches produced so far, as JSON-able values.
-
-        `encoder_fill` and `decoder_fill` are shares of the row cells that hold a token, in [0, 1];
-        a task's are the cells its tokens take, so that they add up to the whole. `fill` is that of
-        the fuller side, which is the one that ends a row. A decoder alone has no `encoder_fill`,
-        and inputs count as its tokens.
-        """
-        cfg, counts_KxC = self._cfg, self._counts_KxC.copy()
-        rows = self._step * cfg.batch_size
-        tasks = {}
-        rows_K = zip(self._mixture.shares, counts_KxC.tolist(), self.groups, strict=True)
-        for share, counts, group in rows_K:
-            entry: dict[str, Any] = dict(zip(_COUNTS, counts, strict=True))
-            entry["rate"], entry["share"] = share.rate, share.share
-            if group:
-                entry["group"] = group
-            tasks[share.name] = entry | self._fill(entry, rows)
-        total: dict[str, Any] = dict(zip(_COUNTS, counts_KxC.sum(axis=0).tolist(), strict=True))
-        fill = self._fill(total, rows)
-        return {
-            "mixture": self._mixture.name,
-            "split": cfg.split,
-            "packed": bool(cfg.pack),
-            "batches": self._step,
-            "rows": rows,
-            **total,
-            **fill,
-            "fill": max(fill.values()),
-            "examples_per_row": total["examples"] / max(1, rows),
-            "tasks": tasks,
-        }
-
-    def _fill(self, counts: Mapping[str, Any], rows: int) -> dict[str, float]:
-        """Shares of the cells of so many rows that the counted tokens take."""
-        inputs, targets = counts["input_tokens"], counts["target_tokens"]
-        input_cells, target_cells = rows * self._cfg.input_length, rows * self._cfg.target_length
-        if self._layout.decoder_only:
-            return {"decoder_fill": (inputs + targets) / max(1, input_cells + target_cells)}
-        return {
-            "encoder_fill": inputs / max(1, input_cells),
-            "decoder_fill": targets / max(1, target_cells),
-        }
+        """Returns counts over all batches produced so far; see `counts.stats`."""
+        return counts_lib.stats(
+            self._counts_KxC, self._step, self._cfg, self._mixture, self.groups, self._layout
+        )
 
     def state_at(self, step: int) -> bytes:
         """Returns the state after batch number `step` (0: before the first), for `restore`.

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from flan_jax import gin_trust
 from flan_jax.data.config import DatasetConfig
 from flan_jax.errors import ConfigError, DataError, FlanJaxError, NotFoundError, suggest
 
@@ -70,8 +71,10 @@ def import_task_module(module: str) -> None:
 
     Raises:
       NotFoundError: there is no such module.
-      ConfigError: the module exists, but importing or registering failed.
+      ConfigError: the module exists, but importing or registering failed, or a gin file names it
+        that may not.
     """
+    gin_trust.check(module)
     try:
         imported = importlib.import_module(module)
     except FlanJaxError:

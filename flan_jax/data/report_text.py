@@ -10,7 +10,13 @@ _DETAILED = 20
 # Of more evaluated tasks, those with nothing in common are counted, not listed.
 _LISTED = 40
 # What a newline, a tab and a return look like in one line of text.
-_VISIBLE = str.maketrans({"\n": "⏎", "\t": "⇥", "\r": "␍"})
+# The other control characters would be orders to the terminal.
+_CONTROLS = {code: chr(0x2400 + code) for code in range(32)} | {0x7F: "␡"}
+_VISIBLE = (
+    _CONTROLS
+    | dict.fromkeys(range(0x80, 0xA0), "\N{REPLACEMENT CHARACTER}")
+    | str.maketrans({"\n": "⏎", "\t": "⇥", "\r": "␍"})
+)
 
 
 def format_inspection(found: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from flan_jax import npz_files
 from flan_jax.data.config import DatasetConfig
 from flan_jax.data.layout import ENCODER_DECODER, RowLayout
 from flan_jax.data.mixture import ResolvedMixture
@@ -155,8 +156,7 @@ def from_bytes(content: bytes) -> dict[str, np.ndarray]:
       CheckpointError: the bytes are damaged.
     """
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return dict(arrays)
+        return npz_files.read_arrays(io.BytesIO(content))
     except Exception as error:
         # A cut or altered zip file fails in many ways.
         raise CheckpointError(

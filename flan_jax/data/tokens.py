@@ -179,16 +179,17 @@ def chunk_examples(batch: Any, name: str, task_id: int, cfg: DatasetConfig) -> l
     if cfg.strict:
         _check_strict(flags, batch["targets"].row_lengths().numpy(), name, cfg)
     none = np.zeros(0, np.int32)
-    inputs = _vectors(batch["inputs"]) if "inputs" in batch else itertools.repeat(none)
-    fields: list[Any] = [itertools.repeat(task_id), inputs, _vectors(batch["targets"]), flags]
+    inputs = vectors(batch["inputs"]) if "inputs" in batch else itertools.repeat(none)
+    fields: list[Any] = [itertools.repeat(task_id), inputs, vectors(batch["targets"]), flags]
     if LOSS_WEIGHTS in batch:
-        weights = _vectors(batch[LOSS_WEIGHTS])
+        weights = vectors(batch[LOSS_WEIGHTS])
         counts = batch[WEIGHT_COUNTS].numpy().tolist()
         fields.append(checked_weights(weights, counts, name, cfg.split))
     return list(map(Example, *fields))
 
 
-def _vectors(ragged: Any) -> list[np.ndarray]:
+def vectors(ragged: Any) -> list[np.ndarray]:
+    """Returns the rows of a ragged tensor of rank 2."""
     values_N = ragged.flat_values.numpy()
     return [values_N[a:b] for a, b in itertools.pairwise(ragged.row_splits.numpy().tolist())]
 

@@ -33,7 +33,7 @@ _MOST_OPTION_TOKENS = 64
 _LONG = (0, 0)
 
 # What decoding reads of a batch, of an encoder-decoder and of a decoder alone.
-_READ = ("encoder_input_tokens", "decoder_prefix_tokens", "decoder_prefix_lengths")
+READ = ("encoder_input_tokens", "decoder_prefix_tokens", "decoder_prefix_lengths")
 
 # What has been compiled in this process, to say so before the wait.
 _COMPILED: set[Any] = set()
@@ -170,11 +170,11 @@ class Predictor:
         def arrays(batch):
             ids_B = np.zeros(self._batch_size, np.int32)
             ids_B[: len(batch.indices)] = ids_N[batch.indices]
-            read = {name: batch.features[name] for name in _READ if name in batch.features}
+            read = {name: batch.features[name] for name in READ if name in batch.features}
             return {**read, "row_ids": ids_B}
 
         def run(batch):
-            return _decode(self._model, self._partitioner, config, self._params, batch, key)
+            return jit_decode(self._model, self._partitioner, config, self._params, batch, key)
 
         def split(out, position):
             # A beam search may have found fewer outputs than asked for; one always stays.
@@ -203,7 +203,7 @@ class Predictor:
         """
 
         def run(batch):
-            return _score(self._model, self._partitioner, self._params, batch)
+            return jit_score(self._model, self._partitioner, self._params, batch)
 
         def split(out, position):
             sums_B, weights_B, correct_B = out
@@ -265,7 +265,7 @@ class Predictor:
 
         def arrays(batch):
             filled = ((0, self._batch_size - len(batch.indices)), (0, 0))
-            read = {name: batch.features[name] for name in _READ if name in batch.features}
+            read = {name: batch.features[name] for name in READ if name in batch.features}
             return {
                 **read,
                 "options": np.pad(tokens_NxOxT[batch.indices], (*filled, (0, 0))),
@@ -273,7 +273,7 @@ class Predictor:
             }
 
         def run(batch):
-            return _rank(self._model, self._partitioner, self._params, batch)
+            return jit_rank(self._model, self._partitioner, self._params, batch)
 
         def split(out, position):
             numbers = (out.tokens_BxO[position], out.correct_BxO[position])
@@ -399,19 +399,22 @@ def _power_of_two(count: int) -> int:
 # Model and partitioner are static: both are compared by identity, and hold no arrays. Results are
 # replicated, so that every process can read all of them.
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _decode(model, partitioner, config, params, batch, key):
+def jit_decode(model, partitioner, config, params, batch, key):
+    """`api.decode_batch`, jitted, with results on every device."""
     out = api.decode_batch(model, params, batch, key, config)
     return jax.lax.with_sharding_constraint(out, partitioner.replicated)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _score(model, partitioner, params, batch):
+def jit_score(model, partitioner, params, batch):
+    """`model.score_batch`, likewise."""
     return jax.lax.with_sharding_constraint(
         model.score_batch(params, batch), partitioner.replicated
     )
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _rank(model, partitioner, params, batch):
+def jit_rank(model, partitioner, params, batch):
+    """`api.score_options` of the options in the batch, likewise."""
     scores = api.score_options(model, params, batch, batch["options"], batch["option_lengths"])
     return jax.lax.with_sharding_constraint(scores, partitioner.replicated)

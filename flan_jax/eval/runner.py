@@ -171,7 +171,7 @@ def train_eval(
             )
             for _, batch in batches:
                 with partitioner.activate():
-                    sums = _loss(model, partitioner, params, partitioner.put_batch(batch))
+                    sums = jit_loss(model, partitioner, params, partitioner.put_batch(batch))
                 total = sums if total is None else total + sums
             found[share.name] = _loss_values(share.name, jax.device_get(total))
         except Exception as error:
@@ -347,6 +347,7 @@ def _shown(value: Any) -> str:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _loss(model, partitioner, params, batch):
+def jit_loss(model, partitioner, params, batch):
+    """`step.eval_step`, jitted, with sums on every device."""
     sums = step_lib.eval_step(params, batch, model=model)
     return jax.lax.with_sharding_constraint(sums, partitioner.replicated)

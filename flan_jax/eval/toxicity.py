@@ -29,6 +29,7 @@ from typing import Any, cast
 import gin
 import jax
 
+from flan_jax import gin_trust
 from flan_jax.errors import ConfigError, DataError, NotFoundError, suggest
 
 Scorer = Callable[[Sequence[str]], Sequence[float]]
@@ -155,6 +156,7 @@ def _name_of(scorer: Any) -> str:
 
 
 def _imported(name: str) -> Scorer:
+    gin_trust.check(name)
     module, _, function = name.partition(":")
     try:
         loaded = importlib.import_module(module)
@@ -260,6 +262,7 @@ def _pipeline(model: str, revision: str | None, device: str | None, exclusive: b
         model=model,
         revision=revision,
         device=device,
+        trust_remote_code=False,
         top_k=None,
         truncation=True,
         function_to_apply="softmax" if exclusive else "sigmoid",

@@ -163,7 +163,12 @@ def _of_transformers(found: Opened, batch: Mapping[str, np.ndarray]) -> np.ndarr
     transformers.utils.logging.disable_progress_bar()
     try:
         loaded = auto.from_pretrained(
-            str(found.found.directory), dtype=torch.float32, local_files_only=True
+            str(found.found.directory),
+            dtype=torch.float32,
+            local_files_only=True,
+            # Neither the folder's Python files nor pickled weights beside the others.
+            trust_remote_code=False,
+            use_safetensors=True,
         )
         tokens = {name: torch.from_numpy(array).long() for name, array in batch.items()}
         inputs = {"input_ids": tokens["decoder_input_tokens"]}

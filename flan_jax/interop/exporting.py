@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from etils import epath
 
-from flan_jax import checkpoint, checkpoint_arrays, evaluate
+from flan_jax import checkpoint, checkpoint_arrays, evaluate, gin_trust
 from flan_jax.errors import CheckpointError, NotFoundError, suggest
 from flan_jax.interop import detect, importing, model_gin, stacks, storage
 from flan_jax.interop.names import Bound
@@ -120,6 +120,7 @@ def command(args: argparse.Namespace) -> None:
         args.gin_bindings,
         args.gin_search_paths,
         consulted=getattr(exporter, "CONSULTED", ()),
+        trust=gin_trust.of_flags(args),
     )
     partitioner = PjitPartitioner(fsdp=jax.device_count())
     cfg = checkpoint.RestoreCheckpointConfig(path)

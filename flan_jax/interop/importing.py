@@ -10,7 +10,7 @@ from typing import Any
 import jax
 from etils import epath
 
-from flan_jax import checkpoint_arrays, checkpoint_params, evaluate, gin_utils
+from flan_jax import checkpoint_arrays, checkpoint_params, evaluate, gin_trust, gin_utils
 from flan_jax.errors import ConfigError, suggest
 from flan_jax.interop import carry, compare, detect, hf_folder, model_gin, storage
 from flan_jax.interop.opened import Opened, open_found
@@ -33,6 +33,7 @@ def import_checkpoint(
     dtype: str = "float32",
     grow_vocabulary: str | None = None,
     compare_logits: bool = True,
+    trust: gin_trust.Trust = gin_trust.DEFAULT,
     say: Say = print,
 ) -> epath.Path:
     """Writes MODEL_DIR with `checkpoint_<step>`, `config.gin` and the tokenizer's files.
@@ -48,6 +49,7 @@ def import_checkpoint(
       dtype: of the parameters written.
       grow_vocabulary: see `carry.Partial`.
       compare_logits: whether to compare logits with the source before writing.
+      trust: see `gin_utils.parse`.
       say: receives sentences.
 
     Returns:
@@ -72,7 +74,7 @@ def import_checkpoint(
         tokenizer = hf_folder.tokenizer_files(found.directory)
     place = target if tokenizer else None
     given = gin_files, gin_bindings, search_paths
-    model = model_gin.parse_model(str(found.directory), *given, tokenizer_folder=place)
+    model = model_gin.parse_model(str(found.directory), *given, tokenizer_folder=place, trust=trust)
     config_text = gin_utils.effective_config_str()
     if found.kind != detect.OURS and not gin_files and not gin_bindings:
         # The same, in the form of a model file.
@@ -179,4 +181,5 @@ def command(args: argparse.Namespace) -> None:
         dtype=args.dtype,
         grow_vocabulary=args.grow_vocabulary,
         compare_logits=not args.no_comparison,
+        trust=gin_trust.of_flags(args),
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 from etils import epath
 
-from flan_jax import gin_source, gin_utils
+from flan_jax import gin_source, gin_trust, gin_utils
 from flan_jax.checkpoint_files import run_of
 from flan_jax.errors import CheckpointError, ConfigError, DataError
 from flan_jax.gin_utils import CONFIG_NAME
@@ -143,6 +143,7 @@ def parse_model(
     search_paths: Sequence[str],
     tokenizer_folder: epath.PathLike | None = None,
     consulted: Sequence[str] = (),
+    trust: gin_trust.Trust = gin_trust.DEFAULT,
 ) -> Any:
     """Reads the model of a checkpoint: of the gin files, else of its run, else derived.
 
@@ -153,6 +154,7 @@ def parse_model(
       search_paths: see `gin_utils.parse`.
       tokenizer_folder: see `derive`.
       consulted: see `gin_utils.parse`.
+      trust: see `gin_utils.parse`.
 
     Returns:
       The model, such as an `EncoderDecoderModel`.
@@ -171,7 +173,9 @@ def parse_model(
                 files = [str(path)]
             else:
                 files = [str(_of_a_run(checkpoint))]
-        gin_utils.parse(files, gin_bindings, search_paths, entry="%MODEL", consulted=consulted)
+        gin_utils.parse(
+            files, gin_bindings, search_paths, entry="%MODEL", consulted=consulted, trust=trust
+        )
     return gin_utils.macro_value("MODEL")
 
 

@@ -77,6 +77,11 @@ def open_found(found: Found) -> Opened:
     return Opened(found, source)
 
 
+def _is_plain_name(name: object) -> bool:
+    """Whether it names a file in the folder itself, and leads nowhere else."""
+    return isinstance(name, str) and name not in ("", ".", "..") and not set(name) & set("/\\\0")
+
+
 def _safetensors(directory: epath.Path) -> SafetensorsSource:
     """The weights of a Hugging Face directory, in one file or several."""
     index = directory / detect.SAFETENSORS_INDEX
@@ -85,6 +90,10 @@ def _safetensors(directory: epath.Path) -> SafetensorsSource:
     weight_map = stores.read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise CheckpointError(f"{index} has no 'weight_map' of names and files.")
+    if odd := [name for name in weight_map.values() if not _is_plain_name(name)]:
+        raise CheckpointError(
+            f"{index} names the shard {odd[0]!r}; expected names of files beside it."
+        )
     shards = sorted(set(weight_map.values()))
     if missing := [name for name in shards if not (directory / name).exists()]:
         raise CheckpointError(

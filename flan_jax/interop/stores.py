@@ -125,10 +125,12 @@ def open_t5x(directory: epath.PathLike, prefix: str = "") -> StoreSource:
             specs[name] = _placed(leaf, folder, name)
             # A chunk of zeros is not stored, so only where zeros are usual may one be missing.
             specs[name]["fill_missing_data_reads"] = name.endswith("/bias")
-        elif isinstance(leaf, np.ndarray):
-            inline[name] = leaf
-        elif leaf is not None:
+        elif isinstance(leaf, np.ndarray | np.generic | int | float | complex):
             inline[name] = np.asarray(leaf)
+        elif leaf is not None:
+            raise CheckpointError(
+                f"{folder / 'checkpoint'}: {name} is a {type(leaf).__name__}; expected an array."
+            )
     return StoreSource(str(folder), specs, inline)
 
 
@@ -162,6 +164,10 @@ def _leaves(node: Any, prefix: str = "") -> list[tuple[str, Any]]:
 
 def _placed(spec: dict, folder: epath.Path, name: str) -> dict[str, Any]:
     """The spec with the place of this folder: stored ones name the drive they were written to."""
+    if spec.get("driver") != "zarr":
+        raise CheckpointError(
+            f"{folder}: the array {name} is stored as {spec.get('driver')!r}; expected 'zarr'."
+        )
     # Before TensorStore 0.1.14 the path stood beside the key-value store, not in it.
     path = spec["kvstore"].get("path", spec.get("path"))
     driver = spec["kvstore"].get("driver")
@@ -174,7 +180,12 @@ def _placed(spec: dict, folder: epath.Path, name: str) -> dict[str, Any]:
     placed.pop("path", None)
     # The metadata are read from the array; a copy of them only has to agree.
     placed.pop("metadata", None)
+    placed.pop("context", None)
     last = str(path).rstrip("/").rsplit("/", 1)[-1]
+    if last in ("", ".", ".."):
+        raise CheckpointError(
+            f"{folder}: the array {name} is stored at {path!r}, which is no place."
+        )
     placed["kvstore"] = storage.kvstore(folder / last)
     placed["kvstore"]["path"] += "/"
     return placed
@@ -208,7 +219,10 @@ def open_orbax(item: epath.PathLike, where: str, prefix: str = "") -> StoreSourc
                 store = {"driver": "ocdbt", "base": storage.kvstore(folder), "path": ".".join(keys)}
                 store["base"]["path"] += "/"
             else:
-                store = storage.kvstore(folder / ".".join(keys))
+                name = ".".join(keys)
+                if name.startswith("/") or ".." in name.split("/"):
+                    raise CheckpointError(f"{folder / '_METADATA'} names an array {name!r}.")
+                store = storage.kvstore(folder / name)
             store["path"] += "/"
             specs["/".join(keys)] = {
                 "driver": driver,

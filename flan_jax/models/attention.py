@@ -1,8 +1,11 @@
-"""Attention of all models: masks, relative position bias, and one attention routine.
+"""Attention of all models: relative position bias, and one attention routine with two ways to run.
 
-The letters of the array names are listed in `layers.py`. Masks are boolean, True where a query may
-look at a key. Relative bias needs no positions for packed rows: two tokens of one segment are as
-far apart in the row as in the segment.
+Either XLA runs it, on boolean masks and biases for each pair of query and key, or on TPU the
+kernels of `flash.py` do, which make both from a few numbers for each position; `lay_out` chooses.
+Relative bias needs no positions for packed rows: two tokens of one segment are as far apart in the
+row as in the segment.
+
+The letters of the array names are listed in `layers.py`.
 """
 
 import functools
@@ -13,31 +16,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
+from flax import struct
 from jax import lax
 
-# Logit of a forbidden key. A query that may see nothing gets equal weights, as in T5X, never NaN.
-MASKED_LOGIT = -1e10
+from flan_jax.errors import ConfigError
+from flan_jax.models.config import ATTENTION_KERNELS
+from flan_jax.models.masks import MASKED_LOGIT, Visibility
 
-
-def padding_mask(query_BxQ: jax.Array, key_BxS: jax.Array) -> jax.Array:
-    """Returns Bx1xQxS, True where both the query and the key token are not padding (id > 0)."""
-    return ((query_BxQ > 0)[:, None, :, None]) & ((key_BxS > 0)[:, None, None, :])
-
-
-def segment_mask(query_BxQ: jax.Array, key_BxS: jax.Array) -> jax.Array:
-    """Returns Bx1xQxS, True where the query and the key belong to the same segment."""
-    return query_BxQ[:, None, :, None] == key_BxS[:, None, None, :]
-
-
-def causal_mask(length: int) -> jax.Array:
-    """Returns 1x1xTxT, True where the key is not after the query."""
-    position_T = jnp.arange(length)
-    return (position_T[:, None] >= position_T[None, :])[None, None]
-
-
-def prefix_mask(query_BxQ: jax.Array, key_BxS: jax.Array) -> jax.Array:
-    """Returns Bx1xQxS, True where both positions are marked (not 0): they see each other."""
-    return (query_BxQ != 0)[:, None, :, None] & (key_BxS != 0)[:, None, None, :]
+# Shortest side for which 'auto' takes the kernels: they work on multiples of it.
+_SHORTEST = 128
 
 
 def relative_bucket(
@@ -103,6 +90,10 @@ class RelativePositionBias(nn.Module):
         flat = jnp.tile(value_HxP, (1, q))[:, : q * (period - 1)]
         return flat.reshape(self.num_heads, q, period - 1)[None, :, :, q - 1 :]
 
+    def by_distance(self, length: int) -> jax.Array:
+        """Returns the bias HxP at `key - query` from -P/2, where P is `length`."""
+        return self._by_distance(np.arange(-(length // 2), length - length // 2))
+
     def row(self, query_index: jax.Array, key_length: int) -> jax.Array:
         """Returns the bias 1xHx1xS of one causal query at a traced position."""
         assert not self.bidirectional, "one-row bias is for causal decoding"
@@ -128,20 +119,93 @@ def relative_bias(config: Any, bidirectional: bool) -> RelativePositionBias:
     )
 
 
+@struct.dataclass
+class KernelMask:
+    """A mask for the kernels of `flash.py`; interpreted ones are run by JAX, on any device."""
+
+    visible: Visibility
+    interpreted: bool = struct.field(pytree_node=False, default=False)
+
+
+# What `lay_out` makes of a `Visibility`.
+Mask = jax.Array | KernelMask
+
+
+def lay_out(
+    kernel: str, visible: Visibility, config: Any, batch: int, bias: RelativePositionBias | None
+) -> tuple[Mask, jax.Array | None]:
+    """Makes mask and bias for `attend`, once for all layers.
+
+    Args:
+        kernel: who runs attention: 'xla', 'pallas', 'pallas_interpret', or 'auto', which takes the
+            kernels where the devices of the current mesh (without one the default devices) are
+            TPUs and the rows are neither short nor too long for them.
+        visible: which keys each query sees.
+        config: of the network; its `head_dim` and `compute_dtype` are read.
+        batch: rows.
+        bias: the relative bias, if there is one.
+
+    Returns:
+        For XLA a boolean mask, True where a query may look at a key, and the bias 1xHxQxS; for the
+        kernels what they take.
+
+    Raises:
+        ConfigError: the rows are too long for the kernels, and they were asked for by name.
+    """
+    if not _takes_kernel(kernel, visible, config):
+        size = (visible.query_length, visible.key_length)
+        return visible.array(), None if bias is None else bias(*size)
+    # Imported here: it takes a third of a second, which most commands need not spend.
+    from flan_jax.models import flash
+
+    mask = KernelMask(visible, interpreted=kernel == "pallas_interpret")
+    if bias is None:
+        return mask, None
+    vector_HxP = bias.by_distance(flash.bias_length(bias.max_distance))
+    return mask, flash.spread_bias(vector_HxP, batch)
+
+
+def _takes_kernel(kernel: str, visible: Visibility, config: Any) -> bool:
+    assert kernel in ATTENTION_KERNELS, kernel
+    if kernel == "xla":
+        return False
+    lengths = (visible.query_length, visible.key_length)
+    if kernel == "auto":
+        mesh = jax.sharding.get_abstract_mesh()
+        device = None if mesh.empty else mesh.abstract_device
+        platform = jax.default_backend() if device is None else device.platform
+        if platform != "tpu" or min(lengths) < _SHORTEST:
+            return False
+    from flan_jax.models import flash
+
+    if flash.fits(*lengths, config.head_dim, config.compute_dtype):
+        return True
+    if kernel == "auto":
+        return False
+    raise ConfigError(
+        f"network.{type(config).__name__}.attention_kernel is {kernel!r}, and rows of {lengths[0]} "
+        f"queries and {lengths[1]} keys are too long for it with head_dim {config.head_dim} and "
+        f"dtype {config.dtype!r}. Set attention_kernel = 'auto', which leaves them to XLA."
+    )
+
+
 class Source(NamedTuple):
     """Keys and values that queries look at, of all heads or of G key-value heads.
 
     Attributes:
         key_BxGxSxK: keys.
         value_BxGxSxK: values.
-        mask: boolean, broadcastable to NxHxQxS for queries NxHxQxK; None masks nothing.
-        bias: float32, likewise.
+        mask: boolean, broadcastable to NxHxQxS for queries NxHxQxK; None masks nothing. Or a
+            `KernelMask`.
+        bias: float32, likewise; beside a `KernelMask` what `lay_out` made with it.
+        factor_BxHxS: float32 factor of each value for each query head; only with a `KernelMask`.
     """
 
     key_BxGxSxK: jax.Array
     value_BxGxSxK: jax.Array
-    mask: jax.Array | None = None
+    mask: Mask | None = None
     bias: jax.Array | None = None
+    factor_BxHxS: jax.Array | None = None
 
 
 def attend(query_NxHxQxK: jax.Array, *sources: Source, scale: float | None = None) -> jax.Array:
@@ -150,7 +214,8 @@ def attend(query_NxHxQxK: jax.Array, *sources: Source, scale: float | None = Non
     Several sources act as one whose keys and values stand in a row, without copying them together.
     A source may have fewer heads than the queries, each then serving as many query heads as stand
     beside each other (grouped-query attention, or multi-query with one), and fewer rows, each then
-    serving as many query rows (several outputs that share one prompt).
+    serving as many query rows (several outputs that share one prompt). A source with a
+    `KernelMask` stands alone and has as many rows.
 
     Args:
         query_NxHxQxK: queries.
@@ -161,6 +226,15 @@ def attend(query_NxHxQxK: jax.Array, *sources: Source, scale: float | None = Non
     Returns:
         NxHxQxK in the dtype of the values. Logits and softmax are float32.
     """
+    mask = sources[0].mask
+    if isinstance(mask, KernelMask):
+        from flan_jax.models import flash
+
+        assert len(sources) == 1, "kernels run over one source"
+        key, value, _, bias, factor = sources[0]
+        return flash.attend(
+            query_NxHxQxK, key, value, mask.visible, bias, factor, scale, mask.interpreted
+        )
     logits = [_source_logits(query_NxHxQxK, source, scale) for source in sources]
     weights = jax.nn.softmax(jnp.concatenate(logits, axis=-1), axis=-1)
     weights = weights.astype(sources[0].value_BxGxSxK.dtype)
@@ -191,6 +265,7 @@ def _source_logits(query_NxHxQxK: jax.Array, source: Source, scale: float | None
     if source.bias is not None:
         logits = logits + source.bias
     if source.mask is not None:
+        assert not isinstance(source.mask, KernelMask), "kernels run over one source"
         logits = jnp.where(source.mask, logits, MASKED_LOGIT)
     return logits
 

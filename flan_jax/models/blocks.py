@@ -14,7 +14,16 @@ from flax import linen as nn
 
 from flan_jax.models.attention import Source
 from flan_jax.models.config import T5Config
-from flan_jax.models.layers import MlpBlock, RMSNorm, constrain, drop
+from flan_jax.models.layers import (
+    PROJECTION,
+    SOURCE_PROJECTION,
+    STREAM_AXES,
+    MlpBlock,
+    RMSNorm,
+    constrain,
+    drop,
+    scatter_gradient,
+)
 from flan_jax.models.multi_head import MultiHeadAttention
 
 # Dropout masks of a layer by site, BxC, True where an element is kept; None drops nothing.
@@ -71,7 +80,7 @@ class DecoderLayer(nn.Module):
         self.pre_self_attention_layer_norm = _norm(cfg)
         self.self_attention = _attention(cfg)
         self.pre_cross_attention_layer_norm = _norm(cfg)
-        self.encoder_decoder_attention = _attention(cfg)
+        self.encoder_decoder_attention = _attention(cfg, SOURCE_PROJECTION)
         self.pre_mlp_layer_norm = _norm(cfg)
         self.mlp = _mlp(cfg)
 
@@ -107,7 +116,7 @@ class DecoderLayer(nn.Module):
         y_BxTxD = self.pre_cross_attention_layer_norm(x_BxTxD)
         weights_keep = by_head(keep, "cross_weights", cfg)
         y_BxTxD = self.encoder_decoder_attention(
-            y_BxTxD, encoded_BxLxD, cross_mask, None, weights_keep
+            y_BxTxD, scatter_gradient(encoded_BxLxD), cross_mask, None, weights_keep
         )
         x_BxTxD = add_block(x_BxTxD, y_BxTxD, keep, "cross_out", cfg)
         y_BxTxD = self.pre_mlp_layer_norm(x_BxTxD)
@@ -145,9 +154,15 @@ def _norm(cfg: T5Config) -> RMSNorm:
     return RMSNorm(epsilon=cfg.norm_epsilon, dtype=cfg.compute_dtype)
 
 
-def _attention(cfg: T5Config) -> MultiHeadAttention:
+def _attention(cfg: T5Config, source_saved_as: str = PROJECTION) -> MultiHeadAttention:
     return MultiHeadAttention(
-        cfg.num_heads, cfg.head_dim, cfg.emb_dim, cfg.dropout_rate, cfg.compute_dtype, cfg.lora
+        cfg.num_heads,
+        cfg.head_dim,
+        cfg.emb_dim,
+        cfg.dropout_rate,
+        cfg.compute_dtype,
+        cfg.lora,
+        source_saved_as=source_saved_as,
     )
 
 
@@ -157,7 +172,7 @@ def _mlp(cfg: T5Config) -> MlpBlock:
 
 def stream(x_BxLxD: jax.Array) -> jax.Array:
     """Lays the residual stream out."""
-    return constrain(x_BxLxD, "batch", "length", "embed")
+    return constrain(x_BxLxD, *STREAM_AXES)
 
 
 def add_block(x_BxLxD: jax.Array, y_BxLxD: jax.Array, keep: Keep, site: str, cfg: Any) -> jax.Array:

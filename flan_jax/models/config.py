@@ -10,17 +10,32 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from flan_jax.errors import ConfigError, NotFoundError, suggest
-from flan_jax.models.layers import ACTIVATIONS, PROJECTION
+from flan_jax.models import flash
+from flan_jax.models.layers import ACTIVATIONS, OUT_PROJECTION, PROJECTION, SOURCE_PROJECTION
 from flan_jax.models.lora import LoraConfig, check_field
 
 DTYPES: dict[str, Any] = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
-# What the backward pass may keep of a layer; everything else is computed again.
+_READS = (PROJECTION, flash.ATTENTION, flash.ATTENTION_SUMS)
+_PRODUCTS = (*_READS, SOURCE_PROJECTION, OUT_PROJECTION)
+
+# What the backward pass may keep of a layer; everything else is computed again. 'none' and 'full'
+# need no policy: the one runs without remat, the other keeps nothing.
 REMAT_POLICIES: dict[str, Any] = {
     "none": None,
-    "minimal": jax.checkpoint_policies.save_only_these_names(PROJECTION),
+    "minimal": jax.checkpoint_policies.save_only_these_names(*_PRODUCTS),
+    "minimal_offloaded": jax.checkpoint_policies.save_and_offload_only_these_names(
+        names_which_can_be_saved=[],
+        names_which_can_be_offloaded=list(_PRODUCTS),
+        offload_src="device",
+        offload_dst="pinned_host",
+    ),
+    "lean": jax.checkpoint_policies.save_only_these_names(*_READS),
     "full": None,
 }
+
+# Who runs attention, see `attention.lay_out`.
+ATTENTION_KERNELS = ("auto", "xla", "pallas", "pallas_interpret")
 
 
 @gin.configurable(module="network")
@@ -42,13 +57,19 @@ class T5Config:
         dropout_rate: one rate for all dropouts.
         attention_dropout: False leaves attention weights out of dropout.
         logits_via_embedding: True ties the output projection to the embedding (T5 1.0).
-        remat_policy: 'none' keeps all activations for the backward pass, 'minimal' keeps the
-            results of weight products only, 'full' keeps layer inputs only.
+        remat_policy: what the backward pass finds and what it computes again. 'none' keeps all
+            activations, 'minimal' the results of weight products and of attention,
+            'minimal_offloaded' the same in the host's memory, 'lean' those of them that read the
+            stream (about a quarter less memory for about a tenth of the forward pass), 'full' layer
+            inputs only.
         scan_layers: True runs each stack as one compiled layer in a loop, on stacked parameters.
         param_scan_axis: axis of the stacked parameters that counts layers.
         relpos_num_buckets: buckets of the relative position bias.
         relpos_max_distance: distance from which all keys share the last bucket.
         norm_epsilon: added to the mean square in norms.
+        attention_kernel: 'auto' runs attention in TPU kernels, which keep its logits out of memory,
+            where there are TPUs and rows are long enough; 'xla' never does, 'pallas' always,
+            'pallas_interpret' runs the kernels' code on any device.
         prompt_length: rows P of a soft prompt in front of the encoder input; 0 for none.
         lora: which kernels have adapters (see `lora.LoraConfig`); None for none.
     """
@@ -71,6 +92,7 @@ class T5Config:
     relpos_num_buckets: int = 32
     relpos_max_distance: int = 128
     norm_epsilon: float = 1e-6
+    attention_kernel: str = "auto"
     prompt_length: int = 0
     lora: LoraConfig | None = None
 
@@ -105,6 +127,7 @@ def check_common(config: Any, counts: Sequence[str] = ()) -> None:
     check_field(config, where)
     check_name(config, "dtype", DTYPES)
     check_name(config, "remat_policy", REMAT_POLICIES)
+    check_name(config, "attention_kernel", ATTENTION_KERNELS)
     for activation in config.mlp_activations:
         if activation not in ACTIVATIONS:
             raise NotFoundError(

@@ -20,11 +20,12 @@ from flax import struct
 
 from flan_jax.errors import ConfigError
 from flan_jax.models import attention as attn
-from flan_jax.models import rotary
+from flan_jax.models import masks, rotary
 from flan_jax.models.attention import Source
 from flan_jax.models.decoder_config import DecoderConfig
 from flan_jax.models.decoder_layer import DecoderOnlyLayer, kernel_init, make_norm
 from flan_jax.models.layers import Dense, Embed, constrain
+from flan_jax.models.masks import Visibility
 from flan_jax.models.prompt import SoftPrompt, prepend_positions
 from flan_jax.models.stack import Stack
 
@@ -117,16 +118,21 @@ class DecoderStack(Stack):
         """The relative bias 1xHxTxT among positions that stand in a row, or None."""
         return self.relpos_bias(length, length) if self.config.positions == "relative" else None
 
+    def _lay_out(self, visible: Visibility, batch: int) -> tuple[attn.Mask, jax.Array | None]:
+        cfg: DecoderConfig = self.config
+        bias = self.relpos_bias if cfg.positions == "relative" else None
+        return attn.lay_out(cfg.attention_kernel, visible, cfg, batch, bias)
+
     def __call__(
         self,
         tokens_BxT: jax.Array,
         position_BxT: jax.Array | None,
-        mask: jax.Array,
+        visible: Visibility,
         deterministic: bool,
     ) -> jax.Array:
         """Maps tokens BxT to hidden states BxTxD after norm and dropout.
 
-        `mask` is broadcastable to BxHx(P+T)x(P+T): it covers the prompt, positions do not.
+        `visible` covers the prompt, positions do not.
         """
         batch, length = tokens_BxT.shape
         if position_BxT is None:
@@ -138,7 +144,8 @@ class DecoderStack(Stack):
         sizes = DecoderOnlyLayer.dropout_sizes(self.config, length)
         keep = self._draw_keep(sizes, batch, deterministic)
         rotation = self._rotation(position_BxT)
-        x_BxTxD = self._run_layers(x_BxTxD, keep, mask, self._bias(length), rotation)
+        mask, bias = self._lay_out(visible, batch)
+        x_BxTxD = self._run_layers(x_BxTxD, keep, mask, bias, rotation)
         x_BxTxD = self.decoder_norm(x_BxTxD[:, prompt:])
         return self.output_dropout(x_BxTxD, deterministic=deterministic)
 
@@ -161,16 +168,15 @@ class DecoderStack(Stack):
         length, lengths_B = cfg.prompt_length + length, cfg.prompt_length + lengths_B
         position_1xP = jnp.arange(length)[None]
         real_BxP = position_1xP < lengths_B[:, None]
-        mask = attn.causal_mask(length)
-        if bidirectional:
-            mask = mask | attn.prefix_mask(real_BxP, real_BxP)
+        visible = masks.of_row(length, prefix_BxT=real_BxP if bidirectional else None)
+        mask, bias = self._lay_out(visible, rows)
 
         def body(layer: Any, x: jax.Array, _: None, *shared: Any) -> tuple[jax.Array, Any]:
             return layer.prefill(x, *shared)
 
         x_BxPxD = self._embed(tokens_BxP, position_1xP, with_prompt=True)
         rotation = self._rotation(position_1xP)
-        _, prefix = self._each_layer(body, x_BxPxD, None, mask, self._bias(length), rotation)
+        _, prefix = self._each_layer(body, x_BxPxD, None, mask, bias, rotation)
         shape = (rows, cfg.kv_heads, decode_length, cfg.head_dim)
         if cfg.scan_layers:
             shape = (cfg.num_layers, *shape)
@@ -208,7 +214,7 @@ class DecoderStack(Stack):
             cache.prefix,
             mask,
             bias,
-            attn.causal_mask(length),
+            masks.causal_mask(length),
             self._bias(length),
             self._rotation(position_NxT),
         )
@@ -310,18 +316,16 @@ class DecoderOnlyTransformer(nn.Module):
         self._check_length(length)
         if prompt and decoder_segment_ids is not None:
             self._check_packing(decoder_causal_attention is not None)
-        mask = attn.causal_mask(length)
         front = ((0, 0), (prompt, 0))
-        if decoder_causal_attention is not None:
-            seen = jnp.pad(decoder_causal_attention, front, constant_values=1)
-            mask = mask | attn.prefix_mask(seen, seen)
-        if decoder_segment_ids is not None:
-            segment = jnp.pad(decoder_segment_ids, front)
-            # All segments of a row stand behind the one prompt, which sees none of them.
-            is_prompt = (jnp.arange(length) < prompt)[None, None, None]
-            mask = mask & (attn.segment_mask(segment, segment) | is_prompt)
+        seen, segment = decoder_causal_attention, decoder_segment_ids
+        if seen is not None:
+            seen = jnp.pad(seen, front, constant_values=1)
+        if segment is not None:
+            segment = jnp.pad(segment, front)
+        # All segments of a row stand behind the one prompt, which sees none of them.
+        visible = masks.of_row(length, segment, seen, open_keys=prompt)
         hidden_BxTxD = self.decoder(
-            decoder_input_tokens, decoder_positions, mask, deterministic=not enable_dropout
+            decoder_input_tokens, decoder_positions, visible, deterministic=not enable_dropout
         )
         return hidden_BxTxD if return_hidden else self.project_logits(hidden_BxTxD)
 

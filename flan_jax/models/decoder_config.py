@@ -64,10 +64,16 @@ class DecoderConfig:
             divided by sqrt(2 num_layers)).
         init_stddev: see `kernel_init`.
         embedding_init_stddev: standard deviation of the embedding at the start.
-        remat_policy: 'none' keeps all activations for the backward pass, 'minimal' keeps the
-            results of weight products only, 'full' keeps layer inputs only.
+        remat_policy: what the backward pass finds and what it computes again. 'none' keeps all
+            activations, 'minimal' the results of weight products and of attention,
+            'minimal_offloaded' the same in the host's memory, 'lean' those of them that read the
+            stream (about a quarter less memory for about a tenth of the forward pass), 'full' layer
+            inputs only.
         scan_layers: True runs the stack as one compiled layer in a loop, on stacked parameters.
         param_scan_axis: axis of the stacked parameters that counts layers.
+        attention_kernel: 'auto' runs attention in TPU kernels, which keep its logits out of memory,
+            where there are TPUs and rows are long enough; 'xla' never does, 'pallas' always,
+            'pallas_interpret' runs the kernels' code on any device.
         prompt_length: rows P of a soft prompt in front of every row; 0 for none.
         lora: which kernels have adapters (see `lora.LoraConfig`); None for none.
     """
@@ -106,6 +112,7 @@ class DecoderConfig:
     remat_policy: str = "none"
     scan_layers: bool = True
     param_scan_axis: int = 1
+    attention_kernel: str = "auto"
     prompt_length: int = 0
     lora: LoraConfig | None = None
 

@@ -10,6 +10,7 @@ names only take effect under a mesh with logical-axis rules, without them they d
 """
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,14 +18,22 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax.ad_checkpoint import checkpoint_name
+from jax.sharding import PartitionSpec
 from jax.typing import DTypeLike
 
 from flan_jax.models import lora as lora_lib
 
 Initializer = Callable[..., jax.Array]
 
-# Name by which a remat policy knows the products with weights.
+# Names by which a remat policy knows the products with weights: those that read the residual
+# stream, those that write to it, and an encoder's output as the decoder's layers see it.
 PROJECTION = "projection"
+OUT_PROJECTION = "out_projection"
+SOURCE_PROJECTION = "source_projection"
+
+# Axes of the residual stream BxLxD between blocks. Its length has a name of its own, so that rules
+# can split it where the devices of a tensor-parallel group would all hold the same numbers.
+STREAM_AXES = ("batch", "stream_length", "embed")
 
 # Collection of transposed kernels, OxI, by the name of the `Dense` that takes them in place of its
 # own; made by decoding, for products with few rows.
@@ -46,8 +55,37 @@ mlp_kernel_init = nn.initializers.variance_scaling(1.0, "fan_in", "truncated_nor
 
 
 def constrain(x: jax.Array, *axes: str | None) -> jax.Array:
-    """Asks the compiler to lay `x` out by logical axis names; no effect without rules and mesh."""
-    return nn.with_logical_constraint(x, axes)
+    """Asks the compiler to lay `x` out by logical axis names; no effect without rules and mesh.
+
+    A dimension that the devices of its rule do not divide stays whole: a decoded position, say,
+    where rows are split along their length.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.empty or not nn.get_logical_axis_rules():
+        return x
+    wanted: Any = nn.logical_to_mesh_axes(axes)
+    spec = []
+    for size, entry in zip(x.shape, wanted, strict=True):
+        names = () if entry is None else (entry,) if isinstance(entry, str) else tuple(entry)
+        parts = math.prod(mesh.shape[name] for name in names)
+        spec.append(names if names and size % parts == 0 else None)
+    return jax.lax.with_sharding_constraint(x, PartitionSpec(*spec))
+
+
+@jax.custom_vjp
+def scatter_gradient(x_BxLxD: jax.Array) -> jax.Array:
+    """Returns `x`; its gradient is split along the length like the residual stream.
+
+    For an array that every device holds whole because many layers read it: each layer's gradient is
+    a sum over devices, of which a device then keeps its part instead of all of it.
+    """
+    return x_BxLxD
+
+
+scatter_gradient.defvjp(
+    lambda x_BxLxD: (x_BxLxD, None),
+    lambda _, dy_BxLxD: (constrain(dy_BxLxD, *STREAM_AXES),),
+)
 
 
 def drop(x: jax.Array, keep: jax.Array | None, rate: float) -> jax.Array:
@@ -115,6 +153,7 @@ class Dense(nn.Module):
         kernel_init: initializer of the kernel.
         lora: which kernels of the network have adapters; None for none.
         use_bias: adds a vector `bias`, 0 at the start.
+        saved_as: name of the output for remat policies.
     """
 
     features: int
@@ -123,6 +162,7 @@ class Dense(nn.Module):
     kernel_init: Initializer = mlp_kernel_init
     lora: lora_lib.LoraConfig | None = None
     use_bias: bool = False
+    saved_as: str = PROJECTION
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -140,7 +180,7 @@ class Dense(nn.Module):
         y = project(x, kernel)
         if self.lora is not None and self.lora.adapts("/".join((*self.path, lora_lib.KERNEL))):
             y = y + self._low_rank(x, self.lora)
-        return self._biased(checkpoint_name(y, PROJECTION))
+        return self._biased(checkpoint_name(y, self.saved_as))
 
     def _biased(self, y: jax.Array) -> jax.Array:
         if not self.use_bias:
@@ -314,6 +354,7 @@ class MlpBlock(nn.Module):
             self.out_init,
             self.lora,
             self.use_bias,
+            saved_as=OUT_PROJECTION,
             name="wo",
         )
         return out(h_BxLxF)

@@ -12,8 +12,15 @@ from flax import linen as nn
 from jax import lax
 from jax.typing import DTypeLike
 
-from flan_jax.models.attention import Source, attend
-from flan_jax.models.layers import Dense, Initializer, constrain, drop
+from flan_jax.models.attention import KernelMask, Mask, Source, attend
+from flan_jax.models.layers import (
+    OUT_PROJECTION,
+    PROJECTION,
+    Dense,
+    Initializer,
+    constrain,
+    drop,
+)
 from flan_jax.models.lora import LoraConfig
 from flan_jax.models.rotary import Rotation, rotate
 
@@ -57,6 +64,7 @@ class MultiHeadAttention(nn.Module):
         rotary_style: how a rotation pairs channels, see `rotary`.
         in_init: initializer of the first three kernels; None for variance 1/fan-in.
         out_init: the same of the last one.
+        source_saved_as: name of keys and values for remat policies.
     """
 
     num_heads: int
@@ -72,6 +80,7 @@ class MultiHeadAttention(nn.Module):
     rotary_style: str = "halves"
     in_init: Initializer | None = None
     out_init: Initializer | None = None
+    source_saved_as: str = PROJECTION
 
     def setup(self) -> None:
         """Creates the four projections."""
@@ -93,8 +102,9 @@ class MultiHeadAttention(nn.Module):
             kv_axes = ("embed", "joined_kv_heads")
         shared: Any = {"lora": self.lora, "use_bias": self.qkv_bias}
         self.query = Dense(joined, axes, self.dtype, query_init, **shared)
-        self.key = Dense(kv_joined, kv_axes, self.dtype, in_init, **shared)
-        self.value = Dense(kv_joined, kv_axes, self.dtype, in_init, **shared)
+        source = {**shared, "saved_as": self.source_saved_as}
+        self.key = Dense(kv_joined, kv_axes, self.dtype, in_init, **source)
+        self.value = Dense(kv_joined, kv_axes, self.dtype, in_init, **source)
         self.out = Dense(
             self.emb_dim,
             ("joined_kv", "embed"),
@@ -102,6 +112,7 @@ class MultiHeadAttention(nn.Module):
             out_init,
             lora=self.lora,
             use_bias=self.out_bias,
+            saved_as=OUT_PROJECTION,
         )
 
     @property
@@ -147,7 +158,7 @@ class MultiHeadAttention(nn.Module):
         self,
         x_BxQxD: jax.Array,
         source_BxSxD: jax.Array,
-        mask: jax.Array | None,
+        mask: Mask | None,
         bias: jax.Array | None,
         keep_BxHxS: jax.Array | None = None,
         rotation: Rotation | None = None,
@@ -159,13 +170,17 @@ class MultiHeadAttention(nn.Module):
         """
         query = self._project_query(x_BxQxD, rotation)
         key, value = self.project_key_value(source_BxSxD, rotation)
+        factor_BxHxS = None
         if keep_BxHxS is not None:
             # Dropping a key's value is dropping its weight for all queries, on fewer elements.
-            # Heads that share a value lose different weights, so each needs its own.
-            if (times := self.num_heads // self._kv_heads) > 1:
-                key, value = jnp.repeat(key, times, axis=1), jnp.repeat(value, times, axis=1)
-            value = drop(value, keep_BxHxS[..., None], self.dropout_rate)
-        source = Source(key, value, mask, bias)
+            if isinstance(mask, KernelMask):
+                factor_BxHxS = drop(jnp.ones((1, 1, 1)), keep_BxHxS, self.dropout_rate)
+            else:
+                # Heads that share a value lose different weights, so each needs its own.
+                if (times := self.num_heads // self._kv_heads) > 1:
+                    key, value = jnp.repeat(key, times, axis=1), jnp.repeat(value, times, axis=1)
+                value = drop(value, keep_BxHxS[..., None], self.dropout_rate)
+        source = Source(key, value, mask, bias, factor_BxHxS)
         return self._project_out(attend(query, source, scale=self._scale))
 
     def attend_cached(

@@ -17,9 +17,11 @@ from flax import struct
 
 from flan_jax.errors import ConfigError
 from flan_jax.models import attention as attn
+from flan_jax.models import masks
 from flan_jax.models.blocks import DecoderLayer, EncoderLayer
 from flan_jax.models.config import T5Config
 from flan_jax.models.layers import Dense, Embed, RMSNorm, constrain
+from flan_jax.models.masks import Visibility
 from flan_jax.models.prompt import SoftPrompt, prepend_tokens
 from flan_jax.models.stack import Stack
 
@@ -74,17 +76,20 @@ class Encoder(Stack):
         # The one mask of T5 that is not shared along the length.
         self.output_dropout = nn.Dropout(rate=cfg.dropout_rate)
 
-    def __call__(self, x_BxLxD: jax.Array, mask: jax.Array, deterministic: bool) -> jax.Array:
-        """Maps embedded tokens BxLxD to encoder output; `mask` covers the prompt's rows too."""
+    def __call__(self, x_BxLxD: jax.Array, visible: Visibility, deterministic: bool) -> jax.Array:
+        """Maps embedded tokens BxLxD to encoder output; `visible` covers the prompt's rows too."""
         if self.config.prompt_length:
             x_BxLxD = self.prompt(x_BxLxD)
         batch, length, _ = x_BxLxD.shape
         x_BxLxD = self.input_dropout(x_BxLxD, deterministic=deterministic)
-        bias = self.relpos_bias(length, length)
+        kernel = self.config.attention_kernel
+        mask, bias = attn.lay_out(kernel, visible, self.config, batch, self.relpos_bias)
         sizes = EncoderLayer.dropout_sizes(self.config, length)
         keep = self._draw_keep(sizes, batch, deterministic)
         x_BxLxD = self._run_layers(x_BxLxD, keep, mask, bias)
-        return self.output_dropout(self.encoder_norm(x_BxLxD), deterministic=deterministic)
+        x_BxLxD = self.output_dropout(self.encoder_norm(x_BxLxD), deterministic=deterministic)
+        # Every layer of the decoder reads all of it: gathered once here, not once in each.
+        return constrain(x_BxLxD, "batch", "length", "embed")
 
 
 class Decoder(Stack):
@@ -105,14 +110,16 @@ class Decoder(Stack):
         self,
         x_BxTxD: jax.Array,
         encoded_BxLxD: jax.Array,
-        self_mask: jax.Array,
-        cross_mask: jax.Array,
+        own: Visibility,
+        cross: Visibility,
         deterministic: bool,
     ) -> jax.Array:
         """Maps embedded tokens BxTxD to hidden states BxTxD after norm and dropout."""
         batch, length, _ = x_BxTxD.shape
         x_BxTxD = self.dropout(x_BxTxD, deterministic=deterministic)
-        bias = self.relpos_bias(length, length)
+        kernel = self.config.attention_kernel
+        self_mask, bias = attn.lay_out(kernel, own, self.config, batch, self.relpos_bias)
+        cross_mask, _ = attn.lay_out(kernel, cross, self.config, batch, None)
         sizes = DecoderLayer.dropout_sizes(self.config, length, encoded_BxLxD.shape[1])
         keep = self._draw_keep(sizes, batch, deterministic)
         x_BxTxD = self._run_layers(x_BxTxD, keep, encoded_BxLxD, self_mask, cross_mask, bias)
@@ -200,17 +207,16 @@ class Transformer(nn.Module):
             ConfigError: packed rows, and the model has a prompt.
         """
         source = self._source(encoder_input_tokens)
-        mask = attn.padding_mask(source, source)
-        if encoder_segment_ids is not None:
-            if self.config.prompt_length:
-                raise ConfigError(
-                    "The rows are packed (they have encoder_segment_ids), and the model has a soft "
-                    "prompt, which stands in front of single examples. Pack no rows: "
-                    "utils.DatasetConfig.pack = False."
-                )
-            mask &= attn.segment_mask(encoder_segment_ids, encoder_segment_ids)
+        if encoder_segment_ids is not None and self.config.prompt_length:
+            raise ConfigError(
+                "The rows are packed (they have encoder_segment_ids), and the model has a soft "
+                "prompt, which stands in front of single examples. Pack no rows: "
+                "utils.DatasetConfig.pack = False."
+            )
+        segment = encoder_segment_ids
+        visible = masks.of_tokens(source, source, segment, segment, aligned=True)
         x_BxLxD = self.token_embedder(encoder_input_tokens)
-        return self.encoder(x_BxLxD, mask, deterministic=not enable_dropout)
+        return self.encoder(x_BxLxD, visible, deterministic=not enable_dropout)
 
     def _source(self, encoder_input_tokens: jax.Array) -> jax.Array:
         """The tokens BxL that masks are made of; Bx(P+L) with a prompt."""
@@ -250,19 +256,15 @@ class Transformer(nn.Module):
         assert (encoder_segment_ids is None) == (decoder_segment_ids is None), (
             "packed rows need the segment ids of both sides"
         )
-        length = decoder_input_tokens.shape[1]
-        self_mask = attn.causal_mask(length) & attn.padding_mask(
-            decoder_target_tokens, decoder_target_tokens
-        )
-        cross_mask = attn.padding_mask(decoder_target_tokens, self._source(encoder_input_tokens))
-        if encoder_segment_ids is not None and decoder_segment_ids is not None:
-            self_mask &= attn.segment_mask(decoder_segment_ids, decoder_segment_ids)
-            cross_mask &= attn.segment_mask(decoder_segment_ids, encoder_segment_ids)
+        source, target = self._source(encoder_input_tokens), decoder_target_tokens
+        segment = decoder_segment_ids
+        own = masks.of_tokens(target, target, segment, segment, aligned=True, causal=True)
+        cross = masks.of_tokens(target, source, segment, encoder_segment_ids)
         hidden_BxTxD = self.decoder(
             self.token_embedder(decoder_input_tokens),
             encoded,
-            self_mask,
-            cross_mask,
+            own,
+            cross,
             deterministic=not enable_dropout,
         )
         return hidden_BxTxD if return_hidden else self.project_logits(hidden_BxTxD)

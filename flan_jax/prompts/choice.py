@@ -3,7 +3,10 @@
 No generator state is involved, so the choice does not depend on order, sharding or process count.
 """
 
+import contextlib
+import contextvars
 import hashlib
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -11,6 +14,29 @@ MASK_32 = 0xFFFFFFFF
 # (right shift, odd factor) rounds of a 32-bit integer mixer: "lowbias32" of Chris Wellons'
 # hash-prospector (2018), which states its avalanche bias. The last round only shifts.
 MIX_ROUNDS = ((16, 0x7FEB352D), (15, 0x846CA68B), (16, 1))
+
+
+_rendering = contextvars.ContextVar("rendering", default=0)
+
+
+@contextlib.contextmanager
+def rendering(number: int) -> Iterator[None]:
+    """Draws every choice made inside anew; 0 is what is drawn outside.
+
+    So a row gets other templates, exemplars and orders of options each time it is rendered. What is
+    read once and kept, such as a pool of exemplars, must have been read before: choices made while
+    reading are data.
+    """
+    token = _rendering.set(number)
+    try:
+        yield
+    finally:
+        _rendering.reset(token)
+
+
+def current_rendering() -> int:
+    """Returns the number of the `rendering` around the caller, 0 outside of any."""
+    return _rendering.get()
 
 
 def mix_32(value: int) -> int:
@@ -21,9 +47,11 @@ def mix_32(value: int) -> int:
 
 
 def seed_state(seed: int) -> int:
-    """Turns a seed of any size into the 32-bit start state of `choose`."""
+    """Turns a seed of any size, and the current `rendering`, into the start state of `choose`."""
     # An odd constant keeps seed 0 from being the mixer's fixed point.
-    return mix_32((seed ^ (seed >> 32) ^ 0x9E3779B9) & MASK_32)
+    state = mix_32((seed ^ (seed >> 32) ^ 0x9E3779B9) & MASK_32)
+    number = _rendering.get()
+    return mix_32(state ^ number) if number else state
 
 
 def choose(seed: int, index: int, count: int) -> int:

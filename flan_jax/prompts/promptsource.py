@@ -7,6 +7,7 @@ anywhere, so they run in Jinja's sandbox, with nothing of Python but the values 
 """
 
 import dataclasses
+import datetime
 import functools
 import pathlib
 import re
@@ -14,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jinja2
+import numpy as np
 import yaml
 
 from flan_jax.errors import DataError, NotFoundError, suggest
@@ -31,6 +33,10 @@ SEPARATOR = "|||"
 # Stands for a separator in a text of the row while the row is rendered. Some templates (multi_news)
 # look for it, so it must be PromptSource's.
 _SENTINEL = "3ed2dface8203c4c9dfb1a5dc58e41e0"
+
+# What rows are made of, besides texts, lists and maps. The sandbox keeps templates from Python's
+# insides, not from methods: an array, for one, can write itself to a file.
+_PLAIN = (bool, int, float, bytes, type(None), datetime.date, datetime.time, datetime.timedelta)
 
 _NOT_IN_NAMES = re.compile(r"[^\w.]+")
 
@@ -102,7 +108,13 @@ class PromptTemplate:
         """The choices where they are the same for every row, else None."""
         if self.answer_choices is None or jinja.variables(self.answer_choices):
             return None
-        text = jinja.compiled(self.answer_choices, None).render()
+        try:
+            text = jinja.compiled(self.answer_choices, None).render()
+        except (jinja2.TemplateError, *jinja.ERRORS) as error:
+            raise DataError(
+                f"{self.where}: the answer choices cannot be rendered ({type(error).__name__}: "
+                f"{error})."
+            ) from error
         return tuple(choice.strip() for choice in text.split(SEPARATOR))
 
     @property
@@ -335,4 +347,11 @@ def _protect(value: Any) -> Any:
         return {key: _protect(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_protect(item) for item in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return _protect(value.tolist())
+    if not isinstance(value, _PLAIN):
+        raise DataError(
+            f"A row holds a {type(value).__name__}; templates are given texts, numbers, dates, "
+            "lists and maps. Turn it into one of these before."
+        )
     return value

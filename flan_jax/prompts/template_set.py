@@ -68,7 +68,7 @@ class TemplateSet:
     def choose(self, index: int) -> int:
         """Returns the template id in [0, len(self)) of the example with this 64-bit index."""
         if self.choice == "rotate":
-            return (index + self.seed) % len(self.templates)
+            return (index + self.seed + choices.current_rendering()) % len(self.templates)
         return choices.choose(self.seed, index, len(self.templates))
 
     def choose_in_graph(self, index: Any) -> Any:
@@ -81,7 +81,8 @@ class TemplateSet:
         if self.choice == "rotate":
             # Reduced first: index + seed may not fit into 64 bits.
             row = tf.math.floormod(tf.cast(index, tf.int64), count)
-            return tf.math.floormod(row + self.seed % count, count)
+            step = (self.seed + choices.current_rendering()) % count
+            return tf.math.floormod(row + step, count)
         return graph.choose(self.seed, index, count)
 
     def render(self, example: Mapping[str, Any], index: int) -> dict[str, Any]:

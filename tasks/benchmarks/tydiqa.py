@@ -23,6 +23,7 @@ from flan_jax.errors import DataError
 from tasks.benchmarks.records import Benchmark, Record, missing_file, open_text, require
 
 SPLITS = ("train", "dev")
+_MOST_LINE_BYTES = 1 << 28  # A compressed file can claim a line of any length.
 _URL = "github.com/google-research-datasets/tydiqa (gold passage task)"
 
 # Language -> its name in the files. Flan 2022 reports all but English (arXiv 2210.11416).
@@ -126,7 +127,9 @@ def _lines(path: pathlib.Path) -> Iterator[str]:
     opened = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
     with contextlib.closing(opened) as file:
         try:
-            for line in file:
+            while line := file.readline(_MOST_LINE_BYTES):
+                if len(line) == _MOST_LINE_BYTES:
+                    raise DataError(f"{path} has a line of more than {len(line):,} bytes.")
                 yield line.decode("utf-8")
         except (OSError, EOFError, UnicodeDecodeError) as error:
             raise DataError(f"{path} cannot be read as UTF-8 text: {error}.") from error

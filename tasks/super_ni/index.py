@@ -25,7 +25,13 @@ def cache_folder() -> pathlib.Path:
 
 
 class FileIndex:
-    """Facts about files, by (path, size, mtime, name of the fact)."""
+    """Facts about files, by (path, size, mtime, name of the fact).
+
+    Attributes:
+      only_remembers: says that no example depends on what is in here.
+    """
+
+    only_remembers = True
 
     def __init__(self, path: pathlib.Path | None = None):
         """Reads nothing yet.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from flan_jax.models import attention
+from flan_jax.models import attention, masks
 
 # First distance of each bucket for 32 buckets up to 128, from T5's formula worked out by hand.
 BIDIRECTIONAL = {8: 8, 9: 12, 10: 16, 11: 23, 12: 32, 13: 46, 14: 64, 15: 91}
@@ -74,9 +74,9 @@ def test_masks_of_a_packed_row():
     tokens = jnp.array([[5, 6, 7, 8, 0]])
     segments = jnp.array([[1, 1, 2, 2, 0]])
     mask = (
-        attention.padding_mask(tokens, tokens)
-        & attention.segment_mask(segments, segments)
-        & attention.causal_mask(5)
+        masks.padding_mask(tokens, tokens)
+        & masks.segment_mask(segments, segments)
+        & masks.causal_mask(5)
     )
     expected = [
         [1, 0, 0, 0, 0],

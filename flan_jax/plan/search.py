@@ -1,0 +1,209 @@
+"""Tries meshes, remat policies and microbatches of a training step, and ranks what fits."""
+
+import copy
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from flan_jax import starting
+from flan_jax.chips import SliceShape
+from flan_jax.errors import TopologyError
+from flan_jax.mesh import PjitPartitioner, divisors
+from flan_jax.models.config import REMAT_POLICIES
+from flan_jax.plan import analysis
+from flan_jax.plan import report as report_lib
+from flan_jax.plan.programs import Recipe, read_recipe
+
+# More parts than this would cut a kernel's 128 lanes, or wait for links more than compute.
+_MOST_MODEL = 32
+# Tried in this order: what recomputes least comes first.
+_POLICIES = ("minimal", "full")
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """One way to run the training step, and what became of it.
+
+    Attributes:
+      model: size of the model axis.
+      fsdp: size of the fsdp axis.
+      data: size of the data axis, of one slice.
+      remat_policy: of the network.
+      num_microbatches: parts of a batch.
+      report: None where it was refused before compiling.
+      refusal: why.
+    """
+
+    model: int
+    fsdp: int
+    data: int
+    remat_policy: str
+    num_microbatches: int
+    report: report_lib.PlanReport | None = None
+    refusal: str = ""
+
+    @property
+    def fits(self) -> bool:
+        """Whether it was compiled and fits."""
+        return self.report is not None and self.report.fits
+
+    @property
+    def expected_s(self) -> float:
+        """Midway between all overlapping and nothing overlapping; infinite if it does not fit."""
+        program = self.report.program("train") if self.report else None
+        if not self.fits or program is None or program.roofline is None:
+            return math.inf
+        return (program.roofline.overlapped_s + program.roofline.serial_s) / 2
+
+    def label(self) -> str:
+        """For a table."""
+        return (
+            f"model {self.model:<3} fsdp {self.fsdp:<4} data {self.data:<3} "
+            f"{self.remat_policy:<8} microbatches {self.num_microbatches}"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        found = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name != "report"
+        }
+        return found | {
+            "fits": self.fits,
+            "expected_s": self.expected_s if self.fits else None,
+            "plan": self.report.as_dict() if self.report else None,
+        }
+
+
+def search(
+    name: str,
+    slice_shape: SliceShape,
+    devices: Sequence[Any],
+    limit: int,
+    say: Callable[[str], None],
+) -> list[Candidate]:
+    """Compiles up to `limit` candidates of the applied configuration; the best comes first.
+
+    The rows of a step, the model and its numerics stay as they are: candidates differ in speed and
+    memory only.
+    """
+    base = read_recipe(list(devices))
+    slices = int(base.partitioner.mesh.shape["slice"])
+    found = []
+    for candidate in candidates(base, len(devices) // slices, slices):
+        if len(found) >= limit:
+            say(f"stopping at --search_limit={limit}")
+            break
+        say(f"compiling {candidate.label()} ...")
+        try:
+            recipe = _with(base, candidate, slices, devices)
+        except TopologyError as error:
+            found.append(dataclasses.replace(candidate, refusal=str(error)))
+            continue
+        program = analysis.analyze_program(recipe, "train", slice_shape)
+        made = report_lib.make(recipe, name, slice_shape, [program])
+        found.append(dataclasses.replace(candidate, report=made))
+    return sorted(found, key=lambda each: each.expected_s)
+
+
+def candidates(base: Recipe, devices: int, slices: int) -> Iterator[Candidate]:
+    """What is worth compiling, most promising first.
+
+    Tensor parallelism must divide the heads and the feed-forward width; the groups of devices that
+    have rows of their own must divide the rows. Microbatches and the dearer policies come after all
+    meshes, since they only save memory.
+    """
+    config, rows = base.model.config, base.train_cfg.batch_size
+    shapes = []
+    for model in divisors(devices):
+        if model > _MOST_MODEL or config.num_heads % model or config.mlp_dim % model:
+            continue
+        groups = devices // model
+        if rows % (groups * slices):
+            continue
+        shapes.append((model, groups, 1))
+        # Parameters cut over half of the groups: half of the gathering, twice the memory.
+        if groups >= 16:
+            shapes.append((model, groups // 4, 4))
+    own = int(base.partitioner.mesh.shape["model"])
+    shapes.sort(key=lambda each: (abs(math.log2(each[0] / max(own, 4))), each[2]))
+    policies = [policy for policy in _POLICIES if policy in REMAT_POLICIES]
+    if config.remat_policy not in policies:
+        policies.insert(0, config.remat_policy)
+    for policy in policies:
+        for model, fsdp, data in shapes:
+            yield Candidate(model, fsdp, data, policy, 1)
+    for model, fsdp, data in shapes:
+        if rows % (2 * fsdp * data * slices) == 0:
+            yield Candidate(model, fsdp, data, policies[0], 2)
+
+
+def _with(base: Recipe, candidate: Candidate, slices: int, devices: Sequence[Any]) -> Recipe:
+    """The recipe on another mesh, with another policy."""
+    partitioner = PjitPartitioner(
+        num_partitions=candidate.model,
+        fsdp=candidate.fsdp,
+        slices=slices,
+        data=candidate.data,
+        logical_axis_rules=base.partitioner.rules,
+        devices=list(devices),
+        compiler_options=base.partitioner.compiler_options,
+    )
+    partitioner.check_batch_size(base.train_cfg.batch_size, candidate.num_microbatches)
+    model = copy.copy(base.model)
+    config = dataclasses.replace(model.config, remat_policy=candidate.remat_policy)
+    module: Any = model.module
+    model.module = module.clone(config=config)
+    plan = starting.make_plan(
+        model, base.plan.selection, base.plan.tx.learning_rate_fn, partitioner
+    )
+    return dataclasses.replace(
+        base,
+        model=model,
+        partitioner=partitioner,
+        plan=plan,
+        num_microbatches=candidate.num_microbatches,
+    )
+
+
+def text(ranked: Sequence[Candidate]) -> str:
+    """A table, best first."""
+    lines = [
+        "Ranked by seconds a step midway between all overlapping and nothing overlapping "
+        "(predictions).",
+        f"{'':<54} {'peak GiB':>8} {'s/step':>8} {'overlap':>8} {'serial':>8} {'HBM GB':>8} "
+        f"{'TFLOP':>7}",
+    ]
+    for each in ranked:
+        program = each.report.program("train") if each.report else None
+        if program is None or program.costs is None or program.roofline is None:
+            why = each.refusal or (program.memory.message if program else "")
+            lines.append(f"{each.label():<54} does not fit: {why[:90]}")
+            continue
+        line = program.roofline
+        peak = analysis.gib(program.memory.peak or 0)
+        fits = f"{each.expected_s:>8.4f}" if each.fits else "too much"
+        lines.append(
+            f"{each.label():<54} {peak:>8.2f} {fits} {line.overlapped_s:>8.4f} "
+            f"{line.serial_s:>8.4f} {program.costs.hbm_bytes / 1e9:>8.1f} "
+            f"{program.costs.flops / 1e12:>7.1f}"
+        )
+    best = ranked[0] if ranked and ranked[0].fits else None
+    if best is not None:
+        lines += [
+            "",
+            "To use the first:",
+            f"  --gin.partitioning.PjitPartitioner.num_partitions={best.model} "
+            f"--gin.partitioning.PjitPartitioner.fsdp={best.fsdp} "
+            f"--gin.partitioning.PjitPartitioner.data={best.data} "
+            f"--gin.trainer.Trainer.num_microbatches={best.num_microbatches} "
+            f"--gin.network.{_config_name(best)}.remat_policy=\"'{best.remat_policy}'\"",
+        ]
+    return "\n".join(lines)
+
+
+def _config_name(candidate: Candidate) -> str:
+    assert candidate.report is not None, "the best one was compiled"
+    return candidate.report.settings["config"]
