@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from flan_jax import errors
-from flan_jax.decode import beam, cache, sampling
+from flan_jax.decode import beam, cache, sampling, weights
 from flan_jax.decode.config import DecodeConfig
 from flan_jax.decode.output import DecodeOutput, best_first
 from flan_jax.models import layers, lora, scan
@@ -73,6 +73,7 @@ def decode_batch(
     length = _decode_length(model, batch, config)
     active_B = model.active_rows(batch)
     encoded = model.encode_batch(params, batch)
+    params = weights.gather(model, params, config.gather_weights)
     module, variables, step_variables = _prepare_steps(model.module, params, config)
     start = model.init_cache(module, variables, encoded, batch, length)
     if config.num_hypotheses > 1:

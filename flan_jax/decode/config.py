@@ -44,6 +44,8 @@ class DecodeConfig:
         and kernels transposed. Not for outputs of very few tokens, which do not repay the copies;
         the weights of the decoder lie in memory twice meanwhile. None does so on CPU for a decoder
         of at most 2 GiB.
+      gather_weights: gather the decoder's weights over the mesh's fsdp axis once before the first
+        step, instead of at each step. None does so where they then take at most 4 GiB of a device.
 
     Raises:
       errors.ConfigError: a field is out of range; the message names field, value and allowed range.
@@ -62,12 +64,14 @@ class DecodeConfig:
     eos_id: int = 1
     num_return: int | None = None
     prepare_weights: bool | None = None
+    gather_weights: bool | None = None
 
     def __post_init__(self):
         self._check_choice("method", METHODS)
         self._check_choice("length_penalty_type", PENALTY_TYPES)
         self._check_choice("early_stopping", EARLY_STOPPING)
         self._check_choice("prepare_weights", (None, False, True))
+        self._check_choice("gather_weights", (None, False, True))
         if self.max_decode_length is not None:
             self._check_int("max_decode_length", 1, "or None for the length of the targets")
         self._check_int("num_samples", 1)

@@ -25,6 +25,8 @@ from flan_jax.models.masks import MASKED_LOGIT, Visibility
 
 # Shortest side for which 'auto' takes the kernels: they work on multiples of it.
 _SHORTEST = 128
+# Their matrix units take float32 from hand-written kernels only.
+_WITHOUT_KERNELS = ("TPU v2", "TPU v3")
 
 
 def relative_bucket(
@@ -139,7 +141,7 @@ def lay_out(
     Args:
         kernel: who runs attention: 'xla', 'pallas', 'pallas_interpret', or 'auto', which takes the
             kernels where the devices of the current mesh (without one the default devices) are
-            TPUs and the rows are neither short nor too long for them.
+            TPUs from v4 on and the rows are neither short nor too long for them.
         visible: which keys each query sees.
         config: of the network; its `head_dim` and `compute_dtype` are read.
         batch: rows.
@@ -173,8 +175,11 @@ def _takes_kernel(kernel: str, visible: Visibility, config: Any) -> bool:
     if kernel == "auto":
         mesh = jax.sharding.get_abstract_mesh()
         device = None if mesh.empty else mesh.abstract_device
-        platform = jax.default_backend() if device is None else device.platform
-        if platform != "tpu" or min(lengths) < _SHORTEST:
+        if device is None:
+            device = jax.devices()[0]
+        if device.platform != "tpu" or device.device_kind in _WITHOUT_KERNELS:
+            return False
+        if min(lengths) < _SHORTEST:
             return False
     from flan_jax.models import flash
 

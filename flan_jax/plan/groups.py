@@ -25,8 +25,7 @@ def _mesh_groups(mesh: str, axes: str, order: str | None) -> Groups:
     """`mesh['a'=8,'b'=8] {'a'}`: groups along the axes named, one for each place on the others."""
     named = [(name, int(size)) for name, size in re.findall(r"'([^']+)'=(\d+)", mesh)]
     sizes = [size for _, size in named]
-    ids = np.arange(np.prod(sizes)) if order is None else np.array(numbers(order))
-    ids = ids.reshape(sizes)
+    ids = _device_ids(order, int(np.prod(sizes))).reshape(sizes)
     picked, splits = [], []
     for text in re.findall(r"'[^']+'(?::\(\d+\)\d+)?", axes):
         name = text.split("'")[1]
@@ -39,6 +38,17 @@ def _mesh_groups(mesh: str, axes: str, order: str | None) -> Groups:
     rest = [i for i in range(len(sizes)) if i not in picked]
     width = int(np.prod([sizes[i] for i in picked]))
     return tuple(map(tuple, ids.transpose([*rest, *picked]).reshape(-1, width).tolist()))
+
+
+def _device_ids(order: str | None, count: int) -> np.ndarray:
+    """Devices in the order of such a mesh: `[2,4]T(1,0)`, or listed one by one."""
+    if order is None:
+        return np.arange(count)
+    iota = re.fullmatch(r"\[([\d,]+)\](?:T\(([\d,]+)\))?", order)
+    if iota is None or np.prod(numbers(iota.group(1))) != count:
+        return np.array(numbers(order))
+    ids = np.arange(count).reshape(numbers(iota.group(1)))
+    return ids.transpose(numbers(iota.group(2))) if iota.group(2) else ids
 
 
 def _split_axis_groups(ids: np.ndarray, picked: list[int], splits: list) -> Groups:
@@ -67,11 +77,12 @@ def replica_groups(attributes: str) -> Groups:
     if iota:
         return _iota_groups(*iota.groups())
     mesh = re.search(
-        r"replica_groups=mesh\[([^\]]*)\](?:\s*,?\s*device_ids=\(?\[?([\d,\s]*)\]?\)?)?\s*\{([^}]*)\}",
+        r"replica_groups=mesh\[([^\]]*)\](?:,\s*device_ids=\(((?:[^()]|\([^()]*\))*)\))?\s*\{([^}]*)\}",
         attributes,
     )
     if mesh:
-        return _mesh_groups(mesh.group(1), mesh.group(3), mesh.group(2) or None)
+        shape, order, axes = mesh.groups()
+        return _mesh_groups(shape, axes, order)
     listed = re.search(r"replica_groups=\{((?:\{[\d,]*\},?)*)\}", attributes)
     if listed:
         return tuple(tuple(numbers(g)) for g in re.findall(r"\{([\d,]+)\}", listed.group(1)))

@@ -221,6 +221,7 @@ def _program_dict(program: ProgramReport, shape: SliceShape) -> dict[str, Any]:
             "compute": line.compute_s,
             "hbm": line.hbm_s,
             "ici": line.ici_s,
+            "ici_serial": line.ici_serial_s,
             "dcn": line.dcn_s,
             "overlapped": line.overlapped_s,
             "serial": line.serial_s,

@@ -6,8 +6,8 @@ if nothing overlaps, the sum; compilers overlap most of it. These are prediction
 Links: a gather of V bytes over a mesh axis that lies along k rings of the torus takes
 V / (k * both directions of a link), a reduce-scatter the same, an all-reduce twice that, an
 all-to-all a quarter; a line instead of a ring takes twice as long (jax-ml/scaling-book,
-sharding.md, read in 2026). Collectives on different axes could run side by side; here they are
-added up.
+sharding.md, read in 2026). Collectives along different axes of the torus use different links: where
+everything overlaps, the busiest axis counts, and where nothing does, all of them in turn.
 """
 
 import dataclasses
@@ -37,6 +37,7 @@ class AxisTraffic:
       nbytes: of their largest sides.
       seconds: at peak bandwidth.
       over_dcn: whether it leaves the slice.
+      links: axes of the torus whose links it uses; () over the network.
       op_name: where most of the bytes come from.
     """
 
@@ -47,16 +48,27 @@ class AxisTraffic:
     nbytes: float
     seconds: float
     over_dcn: bool
+    links: tuple[int, ...]
     op_name: str
 
 
 @dataclasses.dataclass(frozen=True)
 class Roofline:
-    """Seconds of one call at peak rates, by what limits it."""
+    """Seconds of one call at peak rates, by what limits it.
+
+    Attributes:
+      compute_s: of matrix products.
+      hbm_s: of memory traffic.
+      ici_s: of the busiest axis of the torus.
+      ici_serial_s: of all collectives within a slice, one after the other.
+      dcn_s: of collectives between slices.
+      traffic: collectives by kind and axes.
+    """
 
     compute_s: float
     hbm_s: float
     ici_s: float
+    ici_serial_s: float
     dcn_s: float
     traffic: tuple[AxisTraffic, ...]
 
@@ -68,7 +80,7 @@ class Roofline:
     @property
     def serial_s(self) -> float:
         """The sum: nothing overlaps."""
-        return self.compute_s + self.hbm_s + self.ici_s + self.dcn_s
+        return self.compute_s + self.hbm_s + self.ici_serial_s + self.dcn_s
 
     @property
     def bound_by(self) -> str:
@@ -90,13 +102,13 @@ def roofline(
     """
     chip = slice_shape.chip
     flat = list(np.asarray(devices, dtype=object).ravel())
-    merged: dict[tuple[str, tuple[str, ...], bool], list[AxisTraffic]] = {}
+    merged: dict[tuple[str, tuple[str, ...], tuple[int, ...]], list[AxisTraffic]] = {}
     one_way: dict[frozenset[tuple[int, ...]], float] = {}
     for each in costs.collectives:
         if not each.groups:
             each = dataclasses.replace(each, groups=(tuple(range(len(flat))),))
         axes = groups_lib.mesh_axes(each.groups, mesh_shape)
-        seconds, over_dcn = _seconds(each, slice_shape, flat)
+        seconds, over_dcn, links = _seconds(each, slice_shape, flat)
         if each.kind == "collective-permute":
             # A ring that is walked both ways at once uses both directions of its links.
             back = frozenset((target, source) for source, target in each.groups)
@@ -104,7 +116,7 @@ def roofline(
             seconds = (
                 max(0.0, seconds - one_way.get(back, 0.0)) if len(each.groups) > 2 else seconds
             )
-        merged.setdefault((each.kind, axes, over_dcn), []).append(
+        merged.setdefault((each.kind, axes, links), []).append(
             AxisTraffic(
                 each.kind,
                 axes,
@@ -113,6 +125,7 @@ def roofline(
                 each.nbytes,
                 seconds,
                 over_dcn,
+                links,
                 each.op_name,
             )
         )
@@ -126,10 +139,16 @@ def roofline(
         for found in merged.values()
     ]
     traffic.sort(key=lambda one: -one.seconds)
+    inside = [one for one in traffic if not one.over_dcn]
+    busy = {
+        link: sum(one.seconds for one in inside if link in one.links)
+        for link in range(len(slice_shape.dims))
+    }
     return Roofline(
         compute_s=costs.flops / chip.peak_bf16_flop_per_s,
         hbm_s=costs.hbm_bytes / chip.hbm_bytes_per_s,
-        ici_s=sum(one.seconds for one in traffic if not one.over_dcn),
+        ici_s=max(busy.values()),
+        ici_serial_s=sum(one.seconds for one in inside),
         dcn_s=sum(one.seconds for one in traffic if one.over_dcn),
         traffic=tuple(traffic),
     )
@@ -137,36 +156,35 @@ def roofline(
 
 def _seconds(
     each: Collective, slice_shape: SliceShape, devices: Sequence[Any]
-) -> tuple[float, bool]:
-    """Seconds of a collective, and whether it leaves the slice."""
+) -> tuple[float, bool, tuple[int, ...]]:
+    """Seconds of a collective, whether it leaves the slice, and the axes of the torus it uses."""
     chip = slice_shape.chip
     group = max(each.groups, key=lambda g: len(set(g)))
     members = [devices[i] for i in group]
     over_dcn = len({getattr(d, "slice_index", 0) or 0 for d in members}) > 1
-    size = len(members)
-    share = (size - 1) / size
-    if each.kind == "collective-permute":
-        if over_dcn:
-            return each.nbytes / max(chip.dcn_bytes_per_s, 1.0), True
-        # Neighbours of a ring, in one direction of one link.
-        return each.nbytes / max(chip.ici_bytes_per_s / 2, 1.0), False
-    times = _TIMES.get(each.kind, 1.0) * each.nbytes * share
+    share = (len(members) - 1) / len(members)
+    is_permute = each.kind == "collective-permute"
+    nbytes = each.nbytes if is_permute else _TIMES.get(each.kind, 1.0) * each.nbytes * share
     if over_dcn:
         # The part within the slices is small beside it.
-        return times / max(chip.dcn_bytes_per_s, 1.0), True
-    return times / max(_bandwidth(members, slice_shape), 1.0), False
+        return nbytes / max(chip.dcn_bytes_per_s, 1.0), True, ()
+    rates = _link_rates(members, slice_shape)
+    links = tuple(rates)
+    if is_permute:
+        # Neighbours of a ring, in one direction of one link.
+        return nbytes / max(chip.ici_bytes_per_s / 2, 1.0), False, links
+    # Two cores of one chip talk within it.
+    return nbytes / max(sum(rates.values()) or math.inf, 1.0), False, links
 
 
-def _bandwidth(members: Sequence[Any], slice_shape: SliceShape) -> float:
-    """Bytes/s, both directions, of the axes of the torus that a group spreads along."""
+def _link_rates(members: Sequence[Any], slice_shape: SliceShape) -> dict[int, float]:
+    """Axes of the torus that a group spreads along, with bytes/s of both directions."""
     link = slice_shape.chip.ici_bytes_per_s
     coords = np.array([tuple(d.coords)[: len(slice_shape.dims)] for d in members])
-    total = 0.0
+    rates = {}
     for axis, (size, ring) in enumerate(zip(slice_shape.dims, slice_shape.rings, strict=True)):
         along = len(np.unique(coords[:, axis]))
-        if along < 2:
-            continue
-        # Part of an axis is a line even where the whole of it is a ring.
-        total += link if ring and along == size else link / 2
-    # Two cores of one chip talk within it.
-    return total or math.inf
+        if along > 1:
+            # Part of an axis is a line even where the whole of it is a ring.
+            rates[axis] = link if ring and along == size else link / 2
+    return rates

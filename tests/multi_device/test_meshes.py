@@ -133,16 +133,20 @@ def on_one_device(name: str) -> tuple[float, ...]:
     return tuple(train(name, {"devices": 1})[0])
 
 
+_SLOW = (
+    ("t5", "fsdp4_model2"),
+    ("t5", "data2_fsdp2_model2"),
+    ("t5", "slices2_fsdp2_model2"),
+    ("palm", "fsdp2_model4"),
+    ("palm", "slices2_fsdp4"),
+)
+
+
 def _cases():
-    quick = {("t5", "slices2_fsdp2_model2")}
     for name in MODELS:
         for mesh in MESHES:
-            yield pytest.param(
-                name,
-                mesh,
-                marks=() if (name, mesh) in quick else pytest.mark.slow,
-                id=f"{name}-{mesh}",
-            )
+            mark = pytest.mark.slow if (name, mesh) in _SLOW else pytest.mark.exhaustive
+            yield pytest.param(name, mesh, marks=mark, id=f"{name}-{mesh}")
 
 
 @pytest.mark.parametrize(("name", "mesh"), _cases())

@@ -142,6 +142,11 @@ def test_scanned_program_counts_what_the_unrolled_one_does():
         ("replica_groups=mesh['a'=2,'b'=2] {'b'}", ((0, 1), (2, 3))),
         ("replica_groups=mesh['a'=2,'b'=2] {'a','b'}", ((0, 1, 2, 3),)),
         ("replica_groups=mesh['a'=4] {'a':(2)2}", ((0, 1), (2, 3))),
+        (
+            "replica_groups=mesh['a'=2,'b'=2], device_ids=([2,2]T(1,0)) {'a'}, dimensions={0}",
+            ((0, 1), (2, 3)),
+        ),
+        ("replica_groups=mesh['a'=2,'b'=2], device_ids=([3,1,2,0]) {'b'}", ((3, 1), (2, 0))),
         ("replica_groups={}", ()),
     ],
 )

@@ -144,3 +144,20 @@ def test_a_ring_walked_both_ways_takes_the_longer_way_only():
     )
     assert found.ici_s == pytest.approx(0.2)
     assert found.traffic[0].nbytes == 13.5e9
+
+
+def test_different_axes_of_the_torus_work_side_by_side():
+    along = (("all-gather", ALONG_Z), ("reduce-scatter", ALONG_XY), ("all-reduce", ALONG_Z))
+    found = roofline.roofline(
+        dataclasses.replace(
+            NOTHING,
+            collectives=tuple(costs.Collective(k, g, 1.0, 9e9, "") for k, g in along),
+        ),
+        V4,
+        {"fsdp": 16, "model": 4},
+        _devices(V4.dims),
+    )
+    busy, other = 0.075 + 0.15, 9 * 15 / 16 / 180
+    assert found.ici_s == pytest.approx(busy)
+    assert found.ici_serial_s == found.serial_s == pytest.approx(busy + other)
+    assert {one.links for one in found.traffic} == {(2,), (0, 1)}
