@@ -124,8 +124,10 @@ class Replay:
         """The rows of this process whose own likelihood is not finite; None where all are."""
         model = self.plan.model
         with self.partitioner.activate():
-            scores, _ = jax.jit(model.score_batch)(trainable_lib.merge(state.params, frozen), batch)
-        rows = batch_origin.rows_here({"score": scores[:, None]})
+            scores_B, *_ = jax.jit(model.score_batch)(
+                trainable_lib.merge(state.params, frozen), batch
+            )
+        rows = batch_origin.rows_here({"score": scores_B[:, None]})
         bad = [number for number, row in rows.items() if not np.isfinite(row["score"]).all()]
         return bad or None
 

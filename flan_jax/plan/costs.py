@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from flan_jax.plan import hlo
-from flan_jax.plan.groups import replica_groups, source_target_pairs
+from flan_jax.plan.groups import Groups, replica_groups, source_target_pairs
 
 COLLECTIVES = (
     "all-gather",
@@ -33,6 +33,14 @@ _FREE = frozenset(
     "partition-id replica-id opt-barrier add-dependency domain iota rng-get-and-update-state "
     "get-dimension-size async-start async-update async-done".split()
 )
+# A program for several slices hands arrays to the hosts: `send`, with the collective it is part of.
+_TRANSFERS = {
+    "ALL_GATHER": "all-gather",
+    "ALL_REDUCE": "all-reduce",
+    "REDUCE_SCATTER": "reduce-scatter",
+    "ALL_TO_ALL": "all-to-all",
+    "ONE_TO_ONE": "collective-permute",
+}
 _PALLAS_TARGET = "tpu_custom_call"
 
 
@@ -47,6 +55,8 @@ class Collective:
       nbytes: bytes of the largest side (the gathered, or the not yet scattered array) on one
         device, over all calls. For collective-permute what one device sends.
       op_name: where most of the bytes come from, as JAX named it.
+      between_slices: whether it goes over the network, by hosts; `groups` is empty and `nbytes`
+        what one device hands over then.
     """
 
     kind: str
@@ -54,6 +64,7 @@ class Collective:
     calls: float
     nbytes: float
     op_name: str
+    between_slices: bool = False
 
     @property
     def group_size(self) -> int:
@@ -101,7 +112,7 @@ def analyze(text: str, open_loop_trips: int = 1) -> Costs:
     program = hlo.parse(text, open_loop_trips)
     matmul = kernel = cycles = onchip = 0.0
     traffic: dict[str, float] = collections.defaultdict(float)
-    found: dict[tuple[str, tuple[tuple[int, ...], ...]], dict[str, list[float]]] = {}
+    found: dict[tuple[str, Groups, bool], dict[str, list[float]]] = {}
     fused_flops: dict[str, float] = {}
     for computation, instruction, times in program.executed():
         opcode = instruction.opcode
@@ -122,10 +133,17 @@ def analyze(text: str, open_loop_trips: int = 1) -> Costs:
         for kind, inside, each in _collectives_of(program, computation, instruction):
             groups, nbytes = _collective(kind, inside, each)
             if nbytes and max((len(set(group)) for group in groups), default=2) > 1:
-                entry = found.setdefault((kind, groups), {})
+                entry = found.setdefault((kind, groups, False), {})
                 calls = entry.setdefault(_op_name(each) or _op_name(instruction), [0.0, 0.0])
                 calls[0] += times
                 calls[1] += times * nbytes
+        transfer = re.search(r'_xla_megascale_transfer_type="(\w+)"', instruction.attributes)
+        if opcode == "send" and transfer:
+            kind = _TRANSFERS.get(transfer.group(1), transfer.group(1).lower())
+            sent = _operand_shape(computation, instruction, 0)
+            calls = found.setdefault((kind, (), True), {}).setdefault("", [0.0, 0.0])
+            calls[0] += times
+            calls[1] += times * (sent.nbytes if sent else 0)
     collectives = [
         Collective(
             kind,
@@ -133,8 +151,9 @@ def analyze(text: str, open_loop_trips: int = 1) -> Costs:
             sum(calls for calls, _ in by_name.values()),
             sum(nbytes for _, nbytes in by_name.values()),
             max(by_name, key=lambda name: by_name[name][1]),
+            between_slices,
         )
-        for (kind, groups), by_name in found.items()
+        for (kind, groups, between_slices), by_name in found.items()
     ]
     return Costs(
         matmul_flops=matmul,

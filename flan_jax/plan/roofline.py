@@ -105,6 +105,11 @@ def roofline(
     merged: dict[tuple[str, tuple[str, ...], tuple[int, ...]], list[AxisTraffic]] = {}
     one_way: dict[frozenset[tuple[int, ...]], float] = {}
     for each in costs.collectives:
+        if each.between_slices:
+            merged.setdefault((each.kind, ("slice",), ()), []).append(
+                _between_slices(each, slice_shape)
+            )
+            continue
         if not each.groups:
             each = dataclasses.replace(each, groups=(tuple(range(len(flat))),))
         axes = groups_lib.mesh_axes(each.groups, mesh_shape)
@@ -151,6 +156,17 @@ def roofline(
         ici_serial_s=sum(one.seconds for one in inside),
         dcn_s=sum(one.seconds for one in traffic if one.over_dcn),
         traffic=tuple(traffic),
+    )
+
+
+def _between_slices(each: Collective, slice_shape: SliceShape) -> AxisTraffic:
+    """What hosts send each other: to every other slice, or twice a part of it to be summed."""
+    slices = max(slice_shape.slices, 2)
+    times = {"all-gather": slices - 1.0, "all-reduce": 2 * (slices - 1) / slices}
+    nbytes = each.nbytes * times.get(each.kind, 1.0)
+    seconds = nbytes / max(slice_shape.chip.dcn_bytes_per_s, 1.0)
+    return AxisTraffic(
+        each.kind, ("slice",), slices, each.calls, each.nbytes, seconds, True, (), each.op_name
     )
 
 

@@ -19,6 +19,12 @@ from flan_jax.checkpoint import Checkpointer, SaveCheckpointConfig
 from flan_jax.errors import CheckpointError, StorageError
 from flan_jax.model_dir import check_same, identity
 
+# Orbax's own threads may still call into an event loop that was closed when its write failed.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning"),
+]
+
 HERE = jax.sharding.SingleDeviceSharding(jax.devices()[0])
 QUICK = SaveCheckpointConfig(period=1, keep=2, retries=2, retry_wait_s=0.3)
 

@@ -149,7 +149,7 @@ def _cases():
             yield pytest.param(name, mesh, marks=mark, id=f"{name}-{mesh}")
 
 
-@pytest.mark.parametrize(("name", "mesh"), _cases())
+@pytest.mark.parametrize(("name", "mesh"), list(_cases()))
 def test_losses_and_collectives(name, mesh):
     losses, counts = train(name, MESHES[mesh])
     assert max(losses) - min(losses) > 0.01  # It learns something that could differ.

@@ -187,3 +187,17 @@ def test_kernels_tell_their_own_cost():
     assert costs.kernel_cost(instruction) == {"flops": 1000.0, "bytes_accessed": 64.0}
     text = f"ENTRY %main () -> f32[] {{\n  %p0 = f32[8]{{0}} parameter(0)\n  ROOT %r = {line}\n}}\n"
     assert costs.analyze(text).kernel_flops == 1000.0
+
+
+def test_sends_to_hosts_are_collectives_between_slices():
+    text = (
+        "ENTRY %main () -> f32[] {\n  %p0 = f32[128,64]{1,0} parameter(0)\n"
+        "  %t = token[] after-all()\n"
+        "  %s = (f32[128,64]{1,0}, u32[], token[]) send(%p0, %t), channel_id=4, "
+        'is_host_transfer=true, frontend_attributes={_xla_megascale_target="{1,2}x{0:7}",'
+        '_xla_megascale_transfer_type="ALL_GATHER"}\n'
+        "  ROOT %d = token[] send-done(%s)\n}\n"
+    )
+    (found,) = costs.analyze(text).collectives
+    assert found.between_slices and found.kind == "all-gather"
+    assert (found.calls, found.nbytes) == (1, 128 * 64 * 4)

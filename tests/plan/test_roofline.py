@@ -161,3 +161,16 @@ def test_different_axes_of_the_torus_work_side_by_side():
     assert found.ici_s == pytest.approx(busy)
     assert found.ici_serial_s == found.serial_s == pytest.approx(busy + other)
     assert {one.links for one in found.traffic} == {(2,), (0, 1)}
+
+
+def test_what_hosts_send_between_slices():
+    three = chips.parse_slice("v5e:4x4,slices=3")
+    sent = costs.Collective("all-gather", (), 4.0, 3.125e9, "", between_slices=True)
+    found = roofline.roofline(
+        dataclasses.replace(NOTHING, collectives=(sent,)),
+        three,
+        {"slice": 3, "fsdp": 16},
+        _devices(three.dims, 3),
+    )
+    assert found.dcn_s == pytest.approx(2.0) and found.ici_s == 0
+    assert found.traffic[0].axes == ("slice",) and found.traffic[0].over_dcn
