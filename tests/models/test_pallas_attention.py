@@ -157,7 +157,7 @@ def test_equals_attention_of_each_pair(case):
     check(case)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("case", WIDER, ids=str)
 def test_equals_attention_of_each_pair_in_other_forms(case):
     check(case)
@@ -169,7 +169,7 @@ def test_equals_attention_of_each_pair_on_a_grid(case):
     check(case)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_gradients_equal_finite_differences():
     rng = np.random.default_rng(3)
     own = segments(rng, 12, 2)

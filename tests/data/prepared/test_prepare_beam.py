@@ -98,7 +98,7 @@ def test_two_processes_killed_with_minus_9_go_on_to_the_same_bytes(environment, 
     assert files(folder) == wanted
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_dask_with_a_worker_killed_gives_the_same_bytes(environment, tmp_path):
     pytest.importorskip("distributed")
     script = tmp_path / "on_dask.py"
