@@ -113,6 +113,9 @@ def read(directory: epath.Path, item: str, target: Any) -> Any:
 
 
 def read_meta(directory: epath.Path) -> dict[str, Any]:
-    """Loads the JSON item."""
-    with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as reader:
-        return reader.restore(directory / "meta", args=ocp.args.JsonRestore())
+    """Loads the JSON item.
+
+    Not through Orbax's `Checkpointer`, which waits for all processes: the first one may look at a
+    checkpoint alone.
+    """
+    return ocp.JsonCheckpointHandler().restore(directory / "meta", args=ocp.args.JsonRestore())

@@ -112,6 +112,7 @@ def test_the_layer_of_a_scanned_stack_is_named():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_training_step_of_t5():
     config = t5.T5Config(
         vocab_size=16,
