@@ -33,8 +33,8 @@ def start(model_dir, steps):
     ]
     flags = os.environ["XLA_FLAGS"].replace("device_count=8", "device_count=1")
     env = {**os.environ, "XLA_FLAGS": flags, "PYTHONPATH": str(ROOT)}
-    log = (model_dir.parent / "log.txt").open("a")
-    return subprocess.Popen(command, env=env, stdout=log, stderr=log)
+    with (model_dir.parent / "log.txt").open("a") as log:
+        return subprocess.Popen(command, env=env, stdout=log, stderr=log)
 
 
 def words_in(model_dir):
