@@ -118,4 +118,5 @@ def read_meta(directory: epath.Path) -> dict[str, Any]:
     Not through Orbax's `Checkpointer`, which waits for all processes: the first one may look at a
     checkpoint alone.
     """
-    return ocp.JsonCheckpointHandler().restore(directory / "meta", args=ocp.args.JsonRestore())
+    reader = ocp.JsonCheckpointHandler()
+    return dict(reader.restore(directory / "meta", args=ocp.args.JsonRestore()))

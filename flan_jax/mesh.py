@@ -224,9 +224,10 @@ class PjitPartitioner:
         if logical_axis_rules is None:
             logical_axis_rules = sharding.standard_logical_axis_rules()
         self.rules = sharding.check_rules(logical_axis_rules, self.mesh)
-        if compiler_options is None:
-            compiler_options = _COMPILER_OPTIONS.get(chosen[0].platform, {})
-        self.compiler_options = dict(compiler_options)
+        options: Mapping[str, Any] = _COMPILER_OPTIONS.get(chosen[0].platform, {})
+        if compiler_options is not None:
+            options = compiler_options
+        self.compiler_options = dict(options)
         self.batch_divisor = math.prod(shape[axis] for axis in BATCH_AXES)
 
     def shardings(self, abstract_tree: Any, axes_tree: Any) -> Any:

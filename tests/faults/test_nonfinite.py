@@ -146,5 +146,7 @@ def test_a_training_step_of_t5():
         batch,
         names=("state", "batch"),
     )
-    assert "decoder" in found.first.where and "mlp" in found.first.where, found.first
+    # Its output still holds in float32; squared in the next norm it does not.
+    where = found.first.where
+    assert "decoder" in where and ("mlp" in where or "layer_norm" in where), found.first
     assert any("loss" in name for name in found.results)

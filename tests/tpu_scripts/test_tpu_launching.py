@@ -64,7 +64,7 @@ def test_all_machines_run_the_same(booked_two, port):
     assert booked_two.run("logs.sh", "run", "--worker=all").count("--multihost") == 4
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_another_configuration_is_refused_until_it_replaces(booked):
     booked.run("launch.sh", "run", "--no-port-check", *COMMAND)
     first = reported(booked, "run-0")["config"]
@@ -94,7 +94,7 @@ def test_a_key_that_is_not_in_the_agent(booked):
     assert not booked.calls("tpu-vm", "ssh")
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_machine_that_stays_silent_after_the_start_is_named(booked):
     launch = ("launch.sh", "run", "--no-port-check", "--wait=30", *COMMAND)
     # Its supervisor does not get to report.
@@ -107,7 +107,7 @@ def test_a_machine_that_stays_silent_after_the_start_is_named(booked):
     assert "1 of 2 machines report after 30 s, expected all" in text
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_command_that_ends_at_once_shows_its_log_and_what_its_code_means(booked):
     booked.gcloud.before_start = lambda home: (home / "finish").write_text("3")
     booked.gcloud.before_start_of = "run-1"
@@ -116,7 +116,7 @@ def test_a_command_that_ends_at_once_shows_its_log_and_what_its_code_means(booke
     assert "train --multihost" in text
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_failed_installation_says_why_and_starts_nothing(booked):
     (booked.machine("run-1") / "pip_fails").touch()
     text = booked.run("launch.sh", "run", *COMMAND, code=1)
@@ -126,7 +126,7 @@ def test_a_failed_installation_says_why_and_starts_nothing(booked):
     assert "2 of 2" in booked.run("launch.sh", "run", "--no-port-check", *COMMAND)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_closed_port_is_named_with_its_fix(booked, port):
     booked.gcloud.address = "255.255.255.255"
     text = booked.run("launch.sh", "run", f"--coordinator-port={port}", *COMMAND, code=1)
@@ -139,7 +139,7 @@ def test_a_closed_port_is_named_with_its_fix(booked, port):
     assert not list(booked.folder.glob("machines/*/flan_jax_runs/run/*/pid"))
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_uncommitted_changes_are_refused_or_recorded(booked):
     (booked.checkout / "setup.py").write_text("# changed\n")
     (booked.checkout / "new.py").write_text("x = 1\n")
@@ -172,7 +172,7 @@ def test_mistakes_are_told_before_anything_is_sent(booked):
     assert not booked.calls()
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_slice_that_is_not_there(booked):
     booked.gcloud.states = ["SUSPENDED"]
     assert "is SUSPENDED, expected ACTIVE" in booked.run("launch.sh", "run", *COMMAND, code=1)
@@ -180,7 +180,7 @@ def test_a_slice_that_is_not_there(booked):
     assert "'run' is PREEMPTED" in booked.run("launch.sh", "run", *COMMAND, code=1)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_looking_where_nothing_was_launched(booked):
     text = booked.run("status.sh", "run", code=1)
     assert len(re.findall(r"^0 +[01] +none", text, re.MULTILINE)) == 2

@@ -54,7 +54,7 @@ def test_after_a_preemption_the_same_is_booked_and_launched(booked_two):
     assert (src / "setup.py").read_text() != "# newer\n"
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_run_that_saved_and_ended_is_launched_on_the_same_machines(launched):
     launched.finish(6)
     launched.clear_finish()
@@ -64,7 +64,7 @@ def test_a_run_that_saved_and_ended_is_launched_on_the_same_machines(launched):
     assert "2 of 2 run" in launched.run("status.sh", "run")
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_codes_of_processes_that_were_pulled_along_do_not_count(launched):
     launched.finish(134, "run-0")
     launched.finish(6, "run-1")
@@ -75,7 +75,7 @@ def test_codes_of_processes_that_were_pulled_along_do_not_count(launched):
 
 @pytest.mark.parametrize(
     "code, name",
-    [(5, "nan"), *(pytest.param(*row, marks=pytest.mark.slow) for row in MORE_STOPS)],
+    [(5, "nan"), *(pytest.param(*row, marks=pytest.mark.exhaustive) for row in MORE_STOPS)],
 )
 def test_what_would_happen_again_is_not_resumed(launched, code, name):
     # The other still waits for it.
@@ -88,7 +88,7 @@ def test_what_would_happen_again_is_not_resumed(launched, code, name):
     assert not launched.calls("tpu-vm", "scp")
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_crash_is_resumed_only_when_asked(launched):
     launched.finish(1)
     text = launched.run("resume.sh", "run", code=1)
@@ -97,7 +97,7 @@ def test_a_crash_is_resumed_only_when_asked(launched):
     assert "launching again" in launched.run("resume.sh", "run", "--retry-crashes")
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_nothing_to_do(launched):
     assert "nothing to do: 2 of 2 machines run it" in launched.run("resume.sh", "run")
     launched.finish(0, "run-0")
@@ -121,7 +121,7 @@ def test_another_configuration_is_refused(launched):
     assert not launched.calls("tpu-vm", "scp")
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_damaged_archive_is_not_launched(launched):
     launched.finish(6)
     archive = launched.folder / "records/run/launch/archive.tar.gz"
@@ -129,7 +129,7 @@ def test_a_damaged_archive_is_not_launched(launched):
     assert "is not what was launched" in launched.run("resume.sh", "run", code=1)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_preempted_again_while_it_is_made(launched):
     preempt(launched)
     launched.gcloud.next_states = [["PROVISIONING", "SUSPENDED"], ["ACTIVE"]]
@@ -139,7 +139,7 @@ def test_preempted_again_while_it_is_made(launched):
     assert len(configurations(launched)) == 2
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_storm_of_restarts_ends(launched):
     preempt(launched)
     launched.gcloud.next_states = [["SUSPENDED"]] * 9
@@ -153,7 +153,7 @@ def test_a_storm_of_restarts_ends(launched):
     assert "waiting" not in launched.run("resume.sh", "run")
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_silent_machine(launched):
     launched.gcloud.unreachable = {("run", 1)}
     text = launched.run("resume.sh", "run", code=1)
@@ -169,7 +169,7 @@ def test_a_silent_machine(launched):
     assert "booking again: run worker 1 does not answer" in text and "has finished" in text
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_watching_goes_on_until_the_end(launched):
     preempt(launched)
     launched.finish_when_launched(0)
@@ -178,7 +178,7 @@ def test_watching_goes_on_until_the_end(launched):
     assert text.rstrip().endswith("Delete it: tpu_scripts/delete.sh run")
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_restarted_machine_runs_nothing(launched):
     launched.end_commands()
     text = launched.run("resume.sh", "run")
