@@ -112,7 +112,7 @@ def _saved(folder: pathlib.Path) -> list[int]:
 
 
 @pytest.mark.multi_host
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_two_then_four_then_one(tmp_path):
     folder = tmp_path / "run"
     with Run(folder, 2, 2) as two:
