@@ -102,6 +102,11 @@ def macro_value(name: str) -> Any:
         return gin.get_configurable("gin.macro")()
 
 
+def macro_or(name: str, default: Any) -> Any:
+    """Returns the value of a macro of the applied configuration, `default` if it has none."""
+    return macro_value(name) if has_macro(name) else default
+
+
 def effective_config_str() -> str:
     """Returns all bindings in force and the defaults of what they reach, sorted, as gin text.
 

@@ -12,7 +12,7 @@ import gin
 
 from flan_jax import gin_trust, gin_utils
 from flan_jax.data import report, report_text, selection
-from flan_jax.data.config import DatasetConfig
+from flan_jax.data.config import DatasetConfig, with_lengths
 from flan_jax.data.layout import ENCODER_DECODER, RowLayout
 from flan_jax.errors import ConfigError, DataError
 
@@ -96,21 +96,18 @@ def _config(args: argparse.Namespace) -> DatasetConfig:
         least = 0 if flag == "num_samples" else 1
         if getattr(args, flag) < least:
             raise ConfigError(f"--{flag} is {getattr(args, flag)}; at least {least}.")
-    macros = {name: _macro(name, default) for name, default in MACROS.items()}
+    macros = {name: gin_utils.macro_or(name, default) for name, default in MACROS.items()}
     name = args.name or macros["MIXTURE_OR_TASK_NAME"]
     if name is None:
         raise ConfigError(
             "flan-jax inspect needs a name: flan-jax inspect NAME --module MODULE, or a gin file "
             "that sets MIXTURE_OR_TASK_NAME."
         )
-    lengths = dict(macros["TASK_FEATURE_LENGTHS"])
-    given = {"inputs": args.input_length, "targets": args.target_length}
-    lengths |= {feature: length for feature, length in given.items() if length is not None}
-    if lengths.get("inputs") == 0:  # Of tasks that have none.
-        del lengths["inputs"]
     return DatasetConfig(
         mixture_or_task_name=name,
-        task_feature_lengths=lengths,
+        task_feature_lengths=with_lengths(
+            macros["TASK_FEATURE_LENGTHS"], args.input_length, args.target_length
+        ),
         split=args.split,
         batch_size=macros["BATCH_SIZE"] if args.batch_size is None else args.batch_size,
         shuffle=False,
@@ -128,11 +125,6 @@ def _layout(cfg: DatasetConfig, args: argparse.Namespace) -> RowLayout:
         model = gin.query_parameter("MODEL/gin.macro.value")
         alone = getattr(model, "selector", "").endswith("DecoderOnlyModel")
     return RowLayout("decoder_only") if alone else ENCODER_DECODER
-
-
-def _macro(name: str, default: Any) -> Any:
-    """The value of a macro of the configuration, where it is defined."""
-    return gin_utils.macro_value(name) if gin_utils.has_macro(name) else default
 
 
 def _output(text: str) -> pathlib.Path:

@@ -167,6 +167,17 @@ class DatasetConfig:
         }
 
 
+def with_lengths(
+    lengths: Mapping[str, int], inputs: int | None, targets: int | None
+) -> dict[str, int]:
+    """Returns `lengths` with those given in their place; 0 inputs for tasks that have none."""
+    given = {"inputs": inputs, "targets": targets}
+    found = dict(lengths) | {name: length for name, length in given.items() if length is not None}
+    if found.get("inputs") == 0:
+        del found["inputs"]
+    return found
+
+
 def derive_seed(seed: int, *names: str | int) -> int:
     """Returns a seed in [0, 2**31) that depends on `seed` and the names, and on nothing else.
 

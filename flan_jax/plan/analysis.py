@@ -98,9 +98,10 @@ def analyze_program(recipe: Recipe, name: str, slice_shape: SliceShape) -> Progr
     if compiled is None:
         return ProgramReport(name, memory, compile_s, _model_flops(recipe, name), None, None, None)
     open_trips = decode_length(recipe) if name == "decode" else 1
-    found = costs_lib.analyze(compiled.as_text(), open_trips)
     mesh = recipe.partitioner.mesh
-    line = roofline_lib.roofline(found, slice_shape, dict(mesh.shape), mesh.devices)
+    found, line = analyze_compiled(
+        compiled, slice_shape, dict(mesh.shape), mesh.devices, open_trips
+    )
     return ProgramReport(
         name,
         memory,
@@ -117,6 +118,7 @@ def analyze_compiled(
     slice_shape: SliceShape,
     mesh_shape: Mapping[str, int],
     devices: np.ndarray,
+    open_loop_trips: int = 1,
 ) -> tuple[costs_lib.Costs, roofline_lib.Roofline]:
     """Costs and roofline of any compiled executable, such as another framework's.
 
@@ -125,8 +127,9 @@ def analyze_compiled(
       slice_shape: the chips it was compiled for.
       mesh_shape: axes of its mesh, outermost first.
       devices: of the mesh, in that shape.
+      open_loop_trips: see `hlo.parse`.
     """
-    found = costs_lib.analyze(compiled.as_text())
+    found = costs_lib.analyze(compiled.as_text(), open_loop_trips)
     return found, roofline_lib.roofline(found, slice_shape, mesh_shape, devices)
 
 

@@ -83,7 +83,6 @@ class Costs:
       hbm_bytes_by_kind: the same by opcode.
       onchip_bytes: the same traffic of arrays that the compiler keeps on the chip.
       collectives: what devices send each other.
-      estimated_cycles: the compiler's own estimate for all fusions, where it writes one; 0 else.
       unknown_loops: loops whose trip count could not be read, counted as `analyze` was told.
     """
 
@@ -93,7 +92,6 @@ class Costs:
     hbm_bytes_by_kind: Mapping[str, float]
     onchip_bytes: float
     collectives: tuple[Collective, ...]
-    estimated_cycles: float
     unknown_loops: tuple[str, ...]
 
     @property
@@ -110,7 +108,7 @@ def analyze(text: str, open_loop_trips: int = 1) -> Costs:
       open_loop_trips: see `hlo.parse`.
     """
     program = hlo.parse(text, open_loop_trips)
-    matmul = kernel = cycles = onchip = 0.0
+    matmul = kernel = onchip = 0.0
     traffic: dict[str, float] = collections.defaultdict(float)
     found: dict[tuple[str, Groups, bool], dict[str, list[float]]] = {}
     fused_flops: dict[str, float] = {}
@@ -123,7 +121,6 @@ def analyze(text: str, open_loop_trips: int = 1) -> Costs:
             if name not in fused_flops:
                 fused_flops[name] = _fusion_flops(program, name)
             matmul += times * fused_flops[name]
-            cycles += times * _estimated_cycles(instruction)
         elif opcode == "custom-call" and _PALLAS_TARGET in instruction.attributes:
             kernel += times * kernel_cost(instruction).get("flops", 0.0)
         hbm, chip = _bytes(program, computation, instruction)
@@ -162,7 +159,6 @@ def analyze(text: str, open_loop_trips: int = 1) -> Costs:
         hbm_bytes_by_kind=dict(sorted(traffic.items(), key=lambda item: -item[1])),
         onchip_bytes=onchip,
         collectives=tuple(sorted(collectives, key=lambda each: -each.nbytes)),
-        estimated_cycles=cycles,
         unknown_loops=tuple(program.unknown_loops),
     )
 
@@ -252,12 +248,6 @@ def kernel_cost(instruction: hlo.Instruction) -> dict[str, float]:
     if text is None:
         return {}
     return {name: float(value) for name, value in json.loads(text.group(1)).items()}
-
-
-def _estimated_cycles(instruction: hlo.Instruction) -> float:
-    found = re.search(r'"estimated_cycles":"(\d+)"', instruction.attributes)
-    # The compiler writes the largest number there is where it has no estimate.
-    return float(found.group(1)) if found and len(found.group(1)) < 15 else 0.0
 
 
 # ------------------------------------------------------------------------------------ memory

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 _BITS = {"pred": 8, "s4": 4, "u4": 4, "s2": 2, "u2": 2, "token": 0, "opaque": 0}
 _SHAPE = re.compile(r"([a-z][a-z0-9]*)\[([0-9,<= ]*)\](?:\{([^}]*)\})?")
@@ -355,8 +355,3 @@ def _attribute(text: str, name: str) -> str | None:
 def numbers(text: str) -> list[int]:
     """All whole numbers of a text."""
     return [int(n) for n in re.findall(r"\d+", text)]
-
-
-def names_of(shapes: Sequence[Shape]) -> str:
-    """Shapes as 'bf16[8,1024] f32[8]'."""
-    return " ".join(f"{s.dtype}[{','.join(map(str, s.dims))}]" for s in shapes)

@@ -11,7 +11,7 @@ from flan_jax.errors import TopologyError
 from flan_jax.plan import costs, roofline
 
 V4 = chips.parse_slice("v4:4x4x4")
-NOTHING = costs.Costs(0.0, 0.0, 0.0, {}, 0.0, (), 0.0, ())
+NOTHING = costs.Costs(0.0, 0.0, 0.0, {}, 0.0, (), ())
 
 
 def _devices(shape, slices=1):

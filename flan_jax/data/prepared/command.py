@@ -13,7 +13,7 @@ from typing import Any
 from etils import epath
 
 from flan_jax import gin_trust, gin_utils
-from flan_jax.data.config import DatasetConfig
+from flan_jax.data.config import DatasetConfig, with_lengths
 from flan_jax.data.prepared import engine, layout, work
 from flan_jax.data.prepared import plan as plans
 from flan_jax.data.prepared.manifest import Manifest, PreparedFeature
@@ -78,24 +78,18 @@ def command(args: argparse.Namespace) -> None:
 
 
 def _config(args: argparse.Namespace) -> DatasetConfig:
-    macros = {
-        name: gin_utils.macro_value(name) if gin_utils.has_macro(name) else default
-        for name, default in MACROS.items()
-    }
+    macros = {name: gin_utils.macro_or(name, default) for name, default in MACROS.items()}
     name = args.name or macros["MIXTURE_OR_TASK_NAME"]
     if name is None:
         raise ConfigError(
             "flan-jax prepare needs a name: flan-jax prepare NAME --module MODULE --output DIR, or "
             "a gin file that sets MIXTURE_OR_TASK_NAME."
         )
-    lengths = dict(macros["TASK_FEATURE_LENGTHS"])
-    given = {"inputs": args.input_length, "targets": args.target_length}
-    lengths |= {feature: length for feature, length in given.items() if length is not None}
-    if lengths.get("inputs") == 0:  # Of tasks that have none.
-        del lengths["inputs"]
     return DatasetConfig(
         mixture_or_task_name=name,
-        task_feature_lengths=lengths,
+        task_feature_lengths=with_lengths(
+            macros["TASK_FEATURE_LENGTHS"], args.input_length, args.target_length
+        ),
         split=args.split,
         batch_size=1,
         shuffle=False,
