@@ -22,6 +22,7 @@ from flan_jax.data.config import DatasetConfig, derive_seed
 from flan_jax.data.description import describe
 from flan_jax.data.layout import ENCODER_DECODER, RowLayout
 from flan_jax.data.mixture import ResolvedMixture, Sampler, resolve
+from flan_jax.data.mixture_stream import MixtureStream
 from flan_jax.data.packing import Example, Packer, Row, assemble
 
 _KEPT_SNAPSHOTS = 3
@@ -30,7 +31,7 @@ _KEPT_SNAPSHOTS = 3
 _PREPARED = 8
 
 
-class TrainIterator:
+class TrainIterator(MixtureStream):
     """Endless host batches of a task or mixture.
 
     Yields dicts of int32 arrays, the global batch, as docs/architecture.md names them; packed ones
@@ -79,27 +80,6 @@ class TrainIterator:
         self._step = 0
         # (step, content) of the newest ones, oldest first.
         self._snapshots: list[tuple[int, bytes]] = []
-
-    @property
-    def task_names(self) -> tuple[str, ...]:
-        """Task names; `decoder_task_ids` are indices into it."""
-        return self._mixture.task_names
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """Of each task, the collection that its figures are added up with; '' for none."""
-        return self._groups
-
-    @property
-    def mixture(self) -> ResolvedMixture:
-        """The tasks and their rates."""
-        return self._mixture
-
-    @property
-    def vocabulary_size(self) -> int:
-        """Ids the tasks may produce: the larger of the two vocabularies', sentinels included."""
-        features = self._mixture.output_features
-        return max(features[name].vocabulary.vocab_size for name in self._cfg.token_features)
 
     @property
     def step(self) -> int:

@@ -16,6 +16,7 @@ from flan_jax.data.config import DatasetConfig
 from flan_jax.data.description import describe
 from flan_jax.data.layout import ENCODER_DECODER, RowLayout
 from flan_jax.data.mixture import ResolvedMixture, resolve
+from flan_jax.data.mixture_stream import MixtureStream
 from flan_jax.data.order.opening import content_hashes, open_plan
 from flan_jax.data.order.plan import Plan
 from flan_jax.data.order.reading import BatchReader
@@ -27,7 +28,7 @@ _VERSION = 1
 _ENDLESS = 1 << 40
 
 
-class PreparedIterator:
+class PreparedIterator(MixtureStream):
     """Host batches of a mixture's prepared examples; the same on any number of hosts.
 
     Yields dicts of int32 arrays of the global batch, as docs/architecture.md names them.
@@ -81,27 +82,6 @@ class PreparedIterator:
     def plan(self) -> Plan:
         """Which examples stand in which row of which step."""
         return self._plan
-
-    @property
-    def task_names(self) -> tuple[str, ...]:
-        """Task names; `decoder_task_ids` are indices into it."""
-        return self._mixture.task_names
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """Of each task, the collection that its figures are added up with; '' for none."""
-        return self._groups
-
-    @property
-    def mixture(self) -> ResolvedMixture:
-        """The tasks and their rates."""
-        return self._mixture
-
-    @property
-    def vocabulary_size(self) -> int:
-        """Ids the tasks may produce: the larger of the two vocabularies', sentinels included."""
-        features = self._mixture.output_features
-        return max(features[name].vocabulary.vocab_size for name in self._cfg.token_features)
 
     @property
     def step(self) -> int:
