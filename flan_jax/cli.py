@@ -1,6 +1,7 @@
 """`flan-jax COMMAND`: parses flags and calls one function. Standard library only until then."""
 
 import argparse
+import functools
 import os
 import sys
 import traceback
@@ -12,6 +13,7 @@ from flan_jax import (
     gin_flags,
     inspection_flags,
     last_words,
+    multihost,
     plan_flags,
     prepare_flags,
     redaction,
@@ -148,6 +150,7 @@ def _build() -> tuple[_Parser, dict[str, _Parser]]:
     _model_dir_argument(made)
     made.add_argument("--checkpoint", metavar="DIR", help="same as --gin.CHECKPOINT_PATH")
     suites_flags.add_eval_arguments(made)
+    multihost.add_arguments(made)
     gin_flags.add_arguments(made)
 
     made = command("infer", _infer, "Write what a checkpoint answers to prompts.")
@@ -156,6 +159,7 @@ def _build() -> tuple[_Parser, dict[str, _Parser]]:
     made.add_argument("--prompts", metavar="FILE", help="one prompt a line, or JSONL; - is stdin")
     made.add_argument("--output", metavar="FILE", help="JSONL with scores; stdout by default")
     made.add_argument("--interactive", action="store_true", help="ask for prompts, one by one")
+    multihost.add_arguments(made)
     gin_flags.add_arguments(made)
 
     made = command("logits", _logits, "Write a model's float32 logits for given token arrays.")
@@ -237,6 +241,14 @@ def _build() -> tuple[_Parser, dict[str, _Parser]]:
     made.add_argument("--model_dir", metavar="DIR", help="check that it can be written")
     made.add_argument("--vocabulary", metavar="FILE", help="check this SentencePiece model")
     made.add_argument("--data", metavar="DIR", help="read all of what flan-jax prepare wrote")
+    made.add_argument(
+        "--module",
+        metavar="MODULE",
+        action="append",
+        help="with --data: compare vocabularies with those of the tasks that it registers; "
+        "repeatable. The same with --gin_file, which names the recipe to be trained",
+    )
+    gin_flags.add_arguments(made)
     return parser, commands
 
 
@@ -255,7 +267,7 @@ def _model_dir_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
-    from flan_jax import gin_utils, goodput, multihost
+    from flan_jax import gin_utils, goodput
 
     goodput.command_began()
     args.gin_bindings += runtime_flags.bindings(args)
@@ -303,20 +315,22 @@ def _quickstart(args: argparse.Namespace) -> None:
 
 
 def _eval(args: argparse.Namespace) -> None:
-    if args.suites or args.list_suites:
-        from flan_jax.eval.suites import command as suites
+    with multihost.session(args, multihost.common(args)):
+        if args.suites or args.list_suites:
+            from flan_jax.eval.suites import command as suites
 
-        suites.command(_model_dir(args), args)
-        return
-    from flan_jax import evaluate
+            suites.command(_model_dir(args), args)
+            return
+        from flan_jax import evaluate
 
-    evaluate.command(_model_dir(args), args)
+        evaluate.command(_model_dir(args), args)
 
 
 def _infer(args: argparse.Namespace) -> None:
-    from flan_jax import infer
+    with multihost.session(args, multihost.common(args)):
+        from flan_jax import infer
 
-    infer.command(_model_dir(args), args)
+        infer.command(_model_dir(args), args)
 
 
 def _logits(args: argparse.Namespace) -> None:
@@ -405,7 +419,17 @@ def _choose(args: argparse.Namespace) -> None:
 def _doctor(args: argparse.Namespace) -> int:
     from flan_jax import doctor
 
-    return doctor.run(model_dir=args.model_dir, vocabulary=args.vocabulary, data=args.data)
+    compared = args.gin_file or args.module or args.gin_bindings
+    if compared and args.data is None:
+        raise ConfigError("--gin_file and --module say what --data must fit: add --data DIR.")
+    to_train = functools.partial(_to_train, args) if compared else None
+    return doctor.run(args.model_dir, args.vocabulary, args.data, to_train)
+
+
+def _to_train(args: argparse.Namespace, folder: str) -> Any:
+    from flan_jax.data.order import fitting
+
+    return fitting.of_flags(args, folder)
 
 
 if __name__ == "__main__":

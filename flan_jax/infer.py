@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import dataclasses
 import json
+import os
 import pathlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -98,6 +99,7 @@ def infer(
     """
     config = decode_config or DecodeConfig()
     _check_sources(prompts, interactive, use_dataset)
+    _check_hosts(prompts, use_dataset)
     asking = interactive or (prompts is None and not use_dataset and sys.stdin.isatty())
     given = [] if asking or use_dataset else read_prompts(prompts or STDIN)
     if output is not None:
@@ -194,6 +196,15 @@ def _check_sources(prompts: str | None, interactive: bool, use_dataset: bool) ->
     if len(chosen) > 1:
         raise ConfigError(
             f"infer_script.infer is given {' and '.join(chosen)}: the inputs come from one of them."
+        )
+
+
+def _check_hosts(prompts: str | None, use_dataset: bool) -> None:
+    if jax.process_count() > 1 and prompts in (None, STDIN) and not use_dataset:
+        raise ConfigError(
+            f"flan-jax infer runs in {jax.process_count()} processes, which all need the same "
+            "prompts, but standard input is one process's own: give a file that all of them see, "
+            "--prompts=FILE."
         )
 
 
@@ -313,7 +324,10 @@ def _opened(output: str | None) -> Iterator[TextIO]:
     if output is None:
         yield sys.stdout
         return
-    with pathlib.Path(output).open("w", encoding="utf-8") as file:
+    # All processes see the file, one writes it.
+    with pathlib.Path(output if jax.process_index() == 0 else os.devnull).open(
+        "w", encoding="utf-8"
+    ) as file:
         yield file
 
 

@@ -28,7 +28,12 @@ BATCH_AXES = ("slice", "data", "fsdp")
 # chips of v4 that moved 2.7 to 3.5 times the bytes through memory on the chip, and a hop uses one
 # link where a gather uses all rings of its axis (docs/pods.md).
 _COMPILER_OPTIONS: Mapping[str, Mapping[str, Any]] = {
-    "tpu": {"xla_jf_spmd_threshold_for_windowed_einsum_mib": "1000000"}
+    "tpu": {
+        "xla_jf_spmd_threshold_for_windowed_einsum_mib": "1000000",
+        # The embedding's gradient is summed on v5p's and v6e's sparse cores: in one order, so that
+        # a resumed run has the bits of one that was not stopped.
+        "xla_tpu_sc_scatter_offload_non_deterministic_reduction_order": "false",
+    }
 }
 
 # The gin name of each axis size, for messages.

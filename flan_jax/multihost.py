@@ -78,6 +78,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def common(args: argparse.Namespace) -> str:
+    """What the command line must say alike on all hosts, for `session`."""
+    given = {name: value for name, value in vars(args).items() if name not in ("run", "process_id")}
+    return "\n".join(f"{name} = {value!r}" for name, value in sorted(given.items()))
+
+
 @contextlib.contextmanager
 def session(args: argparse.Namespace, config_text: str = "") -> Iterator[None]:
     """Runs the body as one process of several, if the flags or the environment ask for it.

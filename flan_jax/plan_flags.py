@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--search",
         action="store_true",
-        help="try meshes, remat policies and microbatches of the training step, rank what fits",
+        help="try meshes, remat, microbatches, scanning of the training step; rank what fits",
     )
     parser.add_argument(
         "--search_limit", metavar="N", type=int, default=12, help="most compilations; default: 12"

@@ -36,6 +36,7 @@ class Recipe:
       total_steps: of the whole run.
       plan: the arrays.
       seed: of dropout.
+      choose: which arrays of a model are trained; for models that differ in scanning or remat.
     """
 
     model: BaseModel
@@ -47,6 +48,7 @@ class Recipe:
     total_steps: int
     plan: starting.Plan
     seed: int
+    choose: Callable[[BaseModel], Any]
 
 
 def read_recipe(devices: list[Any]) -> Recipe:
@@ -73,7 +75,10 @@ def read_recipe(devices: list[Any]) -> Recipe:
         # Nothing is read: any path stands for the checkpoint that the run will start from.
         restore = dataclasses.replace(checkpoint_cfg.restore, path="planned")
         checkpoint_cfg = dataclasses.replace(checkpoint_cfg, restore=restore)
-    selection = starting.choose(model, patterns, checkpoint_cfg, bound.get("prompt_init"), datasets)
+
+    def choose(model: BaseModel) -> Any:
+        return starting.choose(model, patterns, checkpoint_cfg, bound.get("prompt_init"), datasets)
+
     return Recipe(
         model=model,
         partitioner=partitioner,
@@ -82,8 +87,9 @@ def read_recipe(devices: list[Any]) -> Recipe:
         decode_config=bound.get("decode_config") or DecodeConfig(),
         num_microbatches=microbatches,
         total_steps=bound["total_steps"],
-        plan=starting.make_plan(model, selection, trainer.learning_rate_fn, partitioner),
+        plan=starting.make_plan(model, choose(model), trainer.learning_rate_fn, partitioner),
         seed=bound.get("random_seed", 0),
+        choose=choose,
     )
 
 

@@ -1,24 +1,23 @@
-"""Tries meshes, remat policies and microbatches of a training step, and ranks what fits."""
+"""Tries meshes, remat, microbatches and scanning of a training step, and ranks what fits."""
 
 import copy
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from flan_jax import starting
 from flan_jax.chips import SliceShape
 from flan_jax.errors import TopologyError
 from flan_jax.mesh import PjitPartitioner, divisors
-from flan_jax.models.config import REMAT_POLICIES
 from flan_jax.plan import analysis
 from flan_jax.plan import report as report_lib
 from flan_jax.plan.programs import Recipe, read_recipe
 
 # More parts than this would cut a kernel's 128 lanes, or wait for links more than compute.
 _MOST_MODEL = 32
-# Tried in this order: what recomputes least comes first.
-_POLICIES = ("minimal", "full")
+# What recomputes least comes first; offloading waits for the host, which no figure here shows.
+_POLICIES = ("none", "minimal", "lean", "full")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +30,7 @@ class Candidate:
       data: size of the data axis, of one slice.
       remat_policy: of the network.
       num_microbatches: parts of a batch.
+      scan_layers: of the network.
       report: None where it was refused before compiling.
       refusal: why.
     """
@@ -40,6 +40,7 @@ class Candidate:
     data: int
     remat_policy: str
     num_microbatches: int
+    scan_layers: bool
     report: report_lib.PlanReport | None = None
     refusal: str = ""
 
@@ -47,6 +48,12 @@ class Candidate:
     def fits(self) -> bool:
         """Whether it was compiled and fits."""
         return self.report is not None and self.report.fits
+
+    @property
+    def peak_bytes(self) -> float:
+        """Of a device; infinite if it was not compiled or the compiler gave up."""
+        program = self.report.program("train") if self.report else None
+        return math.inf if program is None else program.memory.peak or math.inf
 
     @property
     def expected_s(self) -> float:
@@ -60,8 +67,17 @@ class Candidate:
         """For a table."""
         return (
             f"model {self.model:<3} fsdp {self.fsdp:<4} data {self.data:<3} "
-            f"{self.remat_policy:<8} microbatches {self.num_microbatches}"
+            f"{self.remat_policy:<8} microbatches {self.num_microbatches:<2} "
+            f"{'scanned' if self.scan_layers else 'unrolled'}"
         )
+
+    def outcome(self) -> str:
+        """One line for whoever waits."""
+        if self.refusal:
+            return f"refused: {self.refusal}"
+        if not self.fits:
+            return "does not fit"
+        return f"peak {analysis.gib(self.peak_bytes):.2f} GiB, {self.expected_s:.4f} s a step"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -91,31 +107,73 @@ def search(
     """
     base = read_recipe(list(devices))
     slices = int(base.partitioner.mesh.shape["slice"])
-    found = []
-    for candidate in candidates(base, len(devices) // slices, slices):
-        if len(found) >= limit:
-            say(f"stopping at --search_limit={limit}")
-            break
-        say(f"compiling {candidate.label()} ...")
+
+    def compiled(candidate: Candidate) -> Candidate:
         try:
             recipe = _with(base, candidate, slices, devices)
         except TopologyError as error:
-            found.append(dataclasses.replace(candidate, refusal=str(error)))
-            continue
+            return dataclasses.replace(candidate, refusal=str(error))
         program = analysis.analyze_program(recipe, "train", slice_shape)
         made = report_lib.make(recipe, name, slice_shape, [program])
-        found.append(dataclasses.replace(candidate, report=made))
-    return sorted(found, key=lambda each: each.expected_s)
+        return dataclasses.replace(candidate, report=made)
+
+    return explore(candidates(base, len(devices) // slices, slices), compiled, limit, say)
 
 
-def candidates(base: Recipe, devices: int, slices: int) -> Iterator[Candidate]:
-    """What is worth compiling, most promising first.
+def rank(tried: Sequence[Candidate]) -> list[Candidate]:
+    """The fastest that fits first; of those that do not fit, the smallest."""
+    return sorted(tried, key=lambda each: (each.expected_s, each.peak_bytes))
+
+
+def explore(
+    meshes: Sequence[Candidate],
+    compiled: Callable[[Candidate], Candidate],
+    limit: int,
+    say: Callable[[str], None],
+) -> list[Candidate]:
+    """Tries one setting after the other, each on what was best before; returns them ranked.
+
+    A compilation takes a minute, so there is no time for all combinations: first the meshes, then
+    on the best of them the remat policies, then microbatches, then layers unrolled. Where nothing
+    fits yet, the smallest counts as the best.
+
+    Args:
+      meshes: the first candidates, most promising first.
+      compiled: fills in a candidate's report.
+      limit: most calls of `compiled`.
+      say: called with progress.
+    """
+    tried: list[Candidate] = []
+    seen = set()
+
+    def attempt(group: Iterable[Candidate]) -> Candidate:
+        for candidate in group:
+            if candidate in seen or len(tried) == limit:
+                continue
+            seen.add(candidate)
+            say(f"{len(tried) + 1} of at most {limit}: {candidate.label()} ...")
+            tried.append(compiled(candidate))
+            say(tried[-1].outcome())
+        return dataclasses.replace(rank(tried)[0], report=None, refusal="")
+
+    best = attempt(meshes)
+    best = attempt(dataclasses.replace(best, remat_policy=policy) for policy in _POLICIES)
+    best = attempt([dataclasses.replace(best, num_microbatches=2 * best.num_microbatches)])
+    # Unrolled layers take as many times longer to compile as there are layers, hence last.
+    attempt([dataclasses.replace(best, scan_layers=not best.scan_layers)])
+    if len(tried) == limit:
+        say(f"stopped at --search_limit={limit}")
+    return rank(tried)
+
+
+def candidates(base: Recipe, devices: int, slices: int) -> list[Candidate]:
+    """The meshes that are worth compiling, the recipe's own first, then the nearest to it.
 
     Tensor parallelism must divide the heads and the feed-forward width; the groups of devices that
-    have rows of their own must divide the rows. Microbatches and the dearer policies come after all
-    meshes, since they only save memory.
+    have rows of their own must divide the rows.
     """
     config, rows = base.model.config, base.train_cfg.batch_size
+    own = {axis: int(size) for axis, size in base.partitioner.mesh.shape.items()}
     shapes = []
     for model in divisors(devices):
         if model > _MOST_MODEL or config.num_heads % model or config.mlp_dim % model:
@@ -124,20 +182,15 @@ def candidates(base: Recipe, devices: int, slices: int) -> Iterator[Candidate]:
         if rows % (groups * slices):
             continue
         shapes.append((model, groups, 1))
-        # Parameters cut over half of the groups: half of the gathering, twice the memory.
+        # Parameters cut over a quarter of the groups: less gathering, more memory.
         if groups >= 16:
             shapes.append((model, groups // 4, 4))
-    own = int(base.partitioner.mesh.shape["model"])
-    shapes.sort(key=lambda each: (abs(math.log2(each[0] / max(own, 4))), each[2]))
-    policies = [policy for policy in _POLICIES if policy in REMAT_POLICIES]
-    if config.remat_policy not in policies:
-        policies.insert(0, config.remat_policy)
-    for policy in policies:
-        for model, fsdp, data in shapes:
-            yield Candidate(model, fsdp, data, policy, 1)
-    for model, fsdp, data in shapes:
-        if rows % (2 * fsdp * data * slices) == 0:
-            yield Candidate(model, fsdp, data, policies[0], 2)
+    shapes.sort(key=lambda each: (abs(math.log2(each[0] / max(own["model"], 4))), each[2]))
+    shapes.insert(0, (own["model"], own["fsdp"], own["data"]))
+    return [
+        Candidate(model, fsdp, data, config.remat_policy, base.num_microbatches, config.scan_layers)
+        for model, fsdp, data in dict.fromkeys(shapes)
+    ]
 
 
 def _with(base: Recipe, candidate: Candidate, slices: int, devices: Sequence[Any]) -> Recipe:
@@ -153,12 +206,12 @@ def _with(base: Recipe, candidate: Candidate, slices: int, devices: Sequence[Any
     )
     partitioner.check_batch_size(base.train_cfg.batch_size, candidate.num_microbatches)
     model = copy.copy(base.model)
-    config = dataclasses.replace(model.config, remat_policy=candidate.remat_policy)
+    config = dataclasses.replace(
+        model.config, remat_policy=candidate.remat_policy, scan_layers=candidate.scan_layers
+    )
     module: Any = model.module
     model.module = module.clone(config=config)
-    plan = starting.make_plan(
-        model, base.plan.selection, base.plan.tx.learning_rate_fn, partitioner
-    )
+    plan = starting.make_plan(model, base.choose(model), base.plan.tx.learning_rate_fn, partitioner)
     return dataclasses.replace(
         base,
         model=model,
@@ -173,20 +226,20 @@ def text(ranked: Sequence[Candidate]) -> str:
     lines = [
         "Ranked by seconds a step midway between all overlapping and nothing overlapping "
         "(predictions).",
-        f"{'':<54} {'peak GiB':>8} {'s/step':>8} {'overlap':>8} {'serial':>8} {'HBM GB':>8} "
+        f"{'':<64} {'peak GiB':>8} {'s/step':>8} {'overlap':>8} {'serial':>8} {'HBM GB':>8} "
         f"{'TFLOP':>7}",
     ]
     for each in ranked:
         program = each.report.program("train") if each.report else None
         if program is None or program.costs is None or program.roofline is None:
             why = each.refusal or (program.memory.message if program else "")
-            lines.append(f"{each.label():<54} does not fit: {why[:90]}")
+            lines.append(f"{each.label():<64} does not fit: {why[:90]}")
             continue
         line = program.roofline
         peak = analysis.gib(program.memory.peak or 0)
         fits = f"{each.expected_s:>8.4f}" if each.fits else "too much"
         lines.append(
-            f"{each.label():<54} {peak:>8.2f} {fits} {line.overlapped_s:>8.4f} "
+            f"{each.label():<64} {peak:>8.2f} {fits} {line.overlapped_s:>8.4f} "
             f"{line.serial_s:>8.4f} {program.costs.hbm_bytes / 1e9:>8.1f} "
             f"{program.costs.flops / 1e12:>7.1f}"
         )
@@ -199,7 +252,8 @@ def text(ranked: Sequence[Candidate]) -> str:
             f"--gin.partitioning.PjitPartitioner.fsdp={best.fsdp} "
             f"--gin.partitioning.PjitPartitioner.data={best.data} "
             f"--gin.trainer.Trainer.num_microbatches={best.num_microbatches} "
-            f"--gin.network.{_config_name(best)}.remat_policy=\"'{best.remat_policy}'\"",
+            f"--gin.network.{_config_name(best)}.remat_policy=\"'{best.remat_policy}'\" "
+            f"--gin.network.{_config_name(best)}.scan_layers={best.scan_layers}",
         ]
     return "\n".join(lines)
 

@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -22,7 +23,14 @@ _LIMIT_S = 900  # On a busy machine; some 15 s each otherwise.
 class Run:
     """The processes of one attempt."""
 
-    def __init__(self, folder: pathlib.Path, processes: int, devices: int, *more: str):
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        processes: int,
+        devices: int,
+        *more: str,
+        command: str = "train",
+    ):
         self.folder = folder
         with socket.socket() as sock:
             sock.bind(("127.0.0.1", 0))
@@ -33,9 +41,11 @@ class Run:
         for rank, log in enumerate(self.logs):
             addresses = [*several, f"--process_id={rank}"] if processes > 1 else []
             with log.open("w") as out:
-                command = [*_command(folder), *addresses, *more]
+                settings = _settings() if command == "train" else []
+                whole = [sys.executable, "-m", "flan_jax.cli", command, f"--model_dir={folder}"]
+                whole += [*settings, *addresses, *more]
                 self.processes.append(
-                    subprocess.Popen(command, env=_environment(devices), stdout=out, stderr=out)
+                    subprocess.Popen(whole, env=_environment(devices), stdout=out, stderr=out)
                 )
 
     def __enter__(self) -> "Run":
@@ -67,9 +77,9 @@ class Run:
         return [process.wait(timeout=_LIMIT_S) for process in self.processes]
 
 
-def _command(folder: pathlib.Path) -> list[str]:
+def _settings() -> list[str]:
     return [
-        *(sys.executable, "-m", "flan_jax.cli", "train", "--allow_config_change"),
+        "--allow_config_change",
         *("--gin_file=models/tiny.gin", "--gin_file=runs/finetune.gin"),
         '--gin.MIXTURE_OR_TASK_NAME="toy_copy"',
         '--gin.MIXTURE_OR_TASK_MODULE="tests.e2e.toy_module"',
@@ -83,7 +93,6 @@ def _command(folder: pathlib.Path) -> list[str]:
         "--gin.train_script.train.stats_period=1",
         "--gin.train_script.train.tensorboard=False",
         "--gin.train_script.train.infer_eval_num_examples=4",
-        f"--model_dir={folder}",
     ]
 
 
@@ -91,7 +100,13 @@ def _environment(devices: int) -> dict[str, str]:
     # Compiling is what takes the time; what is compiled need not be fast.
     flags = f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0"
     root = pathlib.Path(__file__).resolve().parents[2]
-    return {**os.environ, "XLA_FLAGS": flags, "PYTHONPATH": str(root), "JAX_PLATFORMS": "cpu"}
+    return {
+        **os.environ,
+        "XLA_FLAGS": flags,
+        "PYTHONPATH": str(root),
+        "JAX_PLATFORMS": "cpu",
+        "FLAN_JAX_GIN_MODULES": "tests.e2e.toy_module",
+    }
 
 
 def _records(folder: pathlib.Path) -> list[dict]:
@@ -147,6 +162,24 @@ def test_two_then_four_then_one(tmp_path):
     assert [after - before for before, after in itertools.pairwise(losses)] == [1] * (last - 1)
     scores = [r for r in _records(folder) if r["kind"] == "infer_eval"]
     assert scores and all(r["num_examples"] == 4 and "error" not in r for r in scores)
+
+    # Two processes evaluate the checkpoint as one does.
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("copy: one two three\nreverse: four five six seven\n")
+    answers, scores = [], []
+    for processes in (1, 2):
+        output = tmp_path / f"answers_{processes}.jsonl"
+        with Run(folder, processes, 4 // processes, command="eval") as run:
+            assert run.codes() == [0] * processes, run.log(0)[-3000:]
+            scores.append(re.findall(r"toy_copy +\d+ +(loss|exact_match) +(\S+)", run.log(0)))
+        asked = [f"--prompts={prompts}", f"--output={output}", "--gin.BATCH_SIZE=4"]
+        with Run(folder, processes, 4 // processes, *asked, command="infer") as run:
+            assert run.codes() == [0] * processes, run.log(0)[-3000:]
+        answers.append([json.loads(line) for line in output.read_text().splitlines()])
+    assert len(scores[0]) == 2 and scores[0] == scores[1]
+    alone, together = answers
+    assert len(alone) == 2
+    assert [each["prediction"] for each in alone] == [each["prediction"] for each in together]
 
 
 @pytest.mark.multi_host
