@@ -5,8 +5,9 @@
 
 DIR is `flan-jax prepare --gin_file=runs/cot_super_ni_small.gin --input_length 1024
 --target_length 256 --output DIR`. Both paths give packed batches of 64 rows of 1,024 and 256 tokens
-of the same mixture; the live path packs from a pool of 256, as by default. Prints JSON. The start
-over many tasks is measured in a process of its own.
+of the same mixture; the live path packs from a pool of 256, as by default. `seqio` is what the same
+mixture gives without us: seqio mixes the tasks, runs their preprocessors and hands out unpacked
+examples. Prints JSON. seqio and the start over many tasks have processes of their own.
 """
 
 import argparse
@@ -60,6 +61,34 @@ def rate(stream, batches: int) -> dict[str, float]:
     }
 
 
+def run_seqio(examples: int) -> None:
+    """Reads the mixture through seqio alone; prints seconds to the first example and the rate."""
+    import seqio
+
+    from flan_jax import configurables, gin_utils  # noqa: F401 - registers what the tasks read
+
+    gin_utils.parse(
+        ["runs/cot_super_ni_small.gin"], ['MODEL_DIR = "/tmp/none"'], [], "train_script.train"
+    )
+    import tasks.real_data  # noqa: F401 - registers the mixture
+
+    started, cpu = time.perf_counter(), time.process_time()
+    mixture = seqio.get_mixture_or_task("cot_super_ni")
+    rows = mixture.get_dataset(LENGTHS, "train", shuffle=True, seed=0, num_epochs=None)
+    stream = rows.as_numpy_iterator()
+    next(stream)
+    found = {
+        "first_example_s": time.perf_counter() - started,
+        "first_example_cpu_s": time.process_time() - cpu,
+    }
+    started, cpu = time.perf_counter(), time.process_time()
+    for _ in range(examples):
+        next(stream)
+    found["examples_per_s"] = examples / (time.perf_counter() - started)
+    found["examples_per_cpu_s"] = examples / (time.process_time() - cpu)
+    print(json.dumps(found))
+
+
 def write_many(folder: str) -> None:
     """1,800 small tasks."""
     import numpy as np
@@ -106,6 +135,13 @@ def start_many(folder: str) -> None:
     )
 
 
+def alone(flags: list[str], prepared: str) -> dict[str, float]:
+    """What a part of this script prints in a process of its own."""
+    command = [sys.executable, __file__, *flags, "--prepared", prepared]
+    out = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(out.stdout.splitlines()[-1])
+
+
 def main() -> None:
     """Runs all parts and prints one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -113,9 +149,14 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=60)
     parser.add_argument("--live_batches", type=int, default=20)
     parser.add_argument("--start_many", action="store_true", help="used by this script itself")
+    parser.add_argument("--seqio_examples", type=int, default=2000)
+    parser.add_argument("--seqio", action="store_true", help="used by this script itself")
     args = parser.parse_args()
     if args.start_many:
         start_many(args.prepared)
+        return
+    if args.seqio:
+        run_seqio(args.seqio_examples)
         return
     from flan_jax import configurables, gin_utils  # noqa: F401 - registers what the tasks read
     from flan_jax.data.live import TrainIterator
@@ -138,11 +179,13 @@ def main() -> None:
     live = TrainIterator(dataset(None), mixture=mixture)
     found["live"] = rate(live, args.live_batches)
     found["times_as_fast"] = found["prepared"]["examples_per_s"] / found["live"]["examples_per_s"]
+    found["seqio"] = alone(["--seqio", f"--seqio_examples={args.seqio_examples}"], args.prepared)
+    ratio = found["prepared"]["examples_per_s"] / found["seqio"]["examples_per_s"]
+    found["times_as_fast_as_seqio"] = ratio
     with tempfile.TemporaryDirectory() as folder:
-        write_many(str(pathlib.Path(folder, "many")))
-        command = [sys.executable, __file__, "--start_many", "--prepared", f"{folder}/many"]
-        out = subprocess.run(command, check=True, capture_output=True, text=True)
-        found["many"] = json.loads(out.stdout.splitlines()[-1])
+        many = str(pathlib.Path(folder, "many"))
+        write_many(many)
+        found["many"] = alone(["--start_many"], many)
     print(json.dumps(found, indent=1))
 
 
