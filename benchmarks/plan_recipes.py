@@ -58,7 +58,13 @@ CASES = (
     _flan_t5("XL", "v4-64", "v4:2x4x4"),
     _flan_t5("XXL", "v4-128", "v4:4x4x4"),
     Case("T0 11B", ("runs/t0_11b.gin",), "v4-256", "v4:4x4x8", "v3-512; 270 h over all runs"),
-    Case("Tk-Instruct 11B", ("runs/tk_instruct_11b.gin",), "v4-128", "v4:4x4x4"),
+    Case(
+        "Tk-Instruct 11B",
+        ("runs/tk_instruct_11b.gin",),
+        "v4-128",
+        "v4:4x4x4",
+        bindings=("INITIAL_CHECKPOINT_PATH = 'planned'",),
+    ),
     Case(
         "mT5-XXL",
         ("models/mt5_xxl.gin", "runs/finetune.gin"),
