@@ -12,6 +12,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from packaging.requirements import Requirement
 
@@ -32,7 +33,10 @@ Finding = tuple[bool | None, str, str]
 
 
 def run(
-    model_dir: str | None = None, vocabulary: str | None = None, data: str | None = None
+    model_dir: str | None = None,
+    vocabulary: str | None = None,
+    data: str | None = None,
+    dataset_config: Callable[[str], Any] | None = None,
 ) -> int:
     """Prints all findings.
 
@@ -40,6 +44,8 @@ def run(
       model_dir: checked for writing when given.
       vocabulary: path of a SentencePiece model, checked for a round trip when given.
       data: folder of prepared data, read whole when given.
+      dataset_config: that folder -> what is to be trained from it, a `DatasetConfig`, whose tasks
+        the data must fit.
 
     Returns:
       0 when nothing is wrong, else 1.
@@ -56,6 +62,8 @@ def run(
         checks.append(lambda: _vocabulary(vocabulary))
     if data is not None:
         checks.append(lambda: _data(data))
+        if dataset_config is not None:
+            checks.append(lambda: _fitting(dataset_config(data)))
     wrong = 0
     for check in checks:
         try:
@@ -217,3 +225,9 @@ def _data(folder: str) -> Iterator[Finding]:
     from flan_jax.data.prepared import checking
 
     yield from checking.findings(folder)
+
+
+def _fitting(cfg: Any) -> Iterator[Finding]:
+    from flan_jax.data.order import fitting
+
+    yield from fitting.findings(cfg)

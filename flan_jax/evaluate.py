@@ -89,7 +89,7 @@ def evaluate(
       ConfigError, CheckpointError, DataError: before anything is computed; or, DataError, after all
         is written: some tasks could not be evaluated.
     """
-    from flan_jax.eval import runner
+    from flan_jax.eval import runner, whole_files
 
     say = telemetry.StatusPrinter(quiet=jax.process_index() != 0).line
     folder = checkpoint_lib.check_writable(output_dir)
@@ -143,7 +143,8 @@ def evaluate(
         if summary is not None:
             record["summary"] = summary
         target = epath.Path(folder) / f"results-{step}.json"
-        target.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+        text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+        whole_files.write(target, text.encode("utf-8"))
         say(f"results in {target}, predictions beside it")
     runner.raise_failures({**(dev_found or {}), **found})
     return found

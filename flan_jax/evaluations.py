@@ -5,7 +5,11 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flan_jax import compiling, starting, warm_start
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from flan_jax import compiling, starting, telemetry, warm_start
 from flan_jax.axes import PyTree
 from flan_jax.data.config import DatasetConfig
 from flan_jax.decode.config import DecodeConfig
@@ -52,6 +56,25 @@ class Evaluations:
     def compile_in_background(self, plan: starting.Plan, wanted: bool | None) -> None:
         """Begins to compile their programs, if wanted; see `warm_start.compile_in_background`."""
         self._ahead = warm_start.compile_in_background(self.programs(plan), wanted)
+
+    def are_recorded(self, step: int) -> bool:
+        """Whether `metrics.jsonl` has all figures of a step; all processes get the first's answer.
+
+        A run may have been stopped after it saved the step and before it had evaluated it.
+        """
+        mixtures = {"train_eval": self._train_eval_mixture, "infer_eval": self._infer_eval_mixture}
+        wanted = {
+            (kind, share.name)
+            for kind, mixture in mixtures.items()
+            if mixture is not None
+            for share in mixture.shares
+        }
+        records = telemetry.read_metrics(self.model_dir)
+        found = {(each["kind"], each.get("task")) for each in records if each["step"] == step}
+        recorded = np.int32(wanted <= found)
+        if jax.process_count() > 1:
+            recorded = multihost_utils.broadcast_one_to_all(recorded)
+        return bool(recorded)
 
     def run(
         self,

@@ -189,6 +189,7 @@ def _of_run(args: argparse.Namespace, files: list[str]) -> tuple[DatasetConfig, 
 
 
 def _of_prepared(args: argparse.Namespace, folder: str) -> tuple[DatasetConfig, dict[str, float]]:
+    from flan_jax.data.order.fitting import of_manifest
     from flan_jax.data.prepared import read_manifest
 
     gin_utils.parse(
@@ -200,16 +201,8 @@ def _of_prepared(args: argparse.Namespace, folder: str) -> tuple[DatasetConfig, 
         if os.path.isdir(folder):
             raise
         raise NotFoundError(f"There is no folder {folder}.") from error
-    cfg = DatasetConfig(
-        mixture_or_task_name=manifest.name,
-        task_feature_lengths={name: each.length for name, each in manifest.features.items()},
-        split=manifest.split,
-        batch_size=128 if args.batch_size is None else args.batch_size,
-        shuffle=True,
-        seed=0 if args.seed is None else args.seed,
-        pack=True,
-        prepared_dir=folder,
-    )
+    batch_size = 128 if args.batch_size is None else args.batch_size
+    cfg = of_manifest(folder, manifest, batch_size=batch_size, seed=args.seed or 0)
     return cfg, {task.name: task.rate for task in manifest.tasks}
 
 

@@ -282,6 +282,10 @@ def train(
     if run_eval_before_training and start_step == 0:
         with good.bucket("eval"):
             first_evals = evaluate(start_step)
+    is_due = bool(eval_period) and start_step % eval_period == 0 and 0 < start_step < total_steps
+    if is_due and not evaluations.are_recorded(start_step):
+        with good.bucket("eval"):
+            evals = evaluate(start_step)
     stop = preemption.StopFlag()
     profiler = profiling.Profiler(runtime.profile_steps, model_dir)
     log = step_log.StepLog(

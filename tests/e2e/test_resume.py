@@ -13,7 +13,14 @@ import numpy as np
 import pytest
 from etils import epath
 
-from flan_jax import checkpoint_arrays, telemetry
+from flan_jax import checkpoint_arrays, checkpoint_files, telemetry, testing
+from flan_jax.data.config import DatasetConfig
+from flan_jax.evaluations import Evaluations
+from flan_jax.models.encoder_decoder import EncoderDecoderModel
+from flan_jax.models.t5 import Transformer
+from flan_jax.optimizers import SGD
+
+from .small_runs import run_training
 
 _STEPS, _PERIOD = 30, 8
 
@@ -120,3 +127,36 @@ def test_other_configuration_is_refused_and_shown(tmp_path):
     assert max(_steps(tmp_path)) == 4
     stats = json.loads((tmp_path / "data_stats.json").read_text())
     assert stats["batches"] == 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lost", [False, pytest.param(True, marks=pytest.mark.exhaustive)])
+def test_an_evaluation_cut_off_is_made_up_for_once(tmp_path, monkeypatch, lost):
+    """The state of its step is saved already; one that was recorded is not done again."""
+    testing.register_toy_task("cut_off", 20, splits=("train", "validation"))
+    config = testing.tiny_t5_config(
+        emb_dim=8, num_heads=1, num_encoder_layers=1, num_decoder_layers=1
+    )
+    model = EncoderDecoderModel(Transformer(config), optimizer_def=SGD())
+    lengths = {"inputs": 8, "targets": 8}
+    data = DatasetConfig("cut_off", lengths, "train", batch_size=4, shuffle=True, seed=0)
+    rows = DatasetConfig("cut_off", lengths, "validation", batch_size=4, shuffle=False, seed=0)
+    real, asked = Evaluations.run, []
+
+    def run(self, params, step, record):
+        asked.append(step)
+        if asked == [2, 4]:
+            raise KeyboardInterrupt
+        return real(self, params, step, record)
+
+    monkeypatch.setattr(Evaluations, "run", run)
+    evaluation = {"train_eval_dataset_cfg": rows, "eval_period": 2}
+    with pytest.raises(KeyboardInterrupt):
+        run_training(model, tmp_path, data, 6, 0.1, 2, **evaluation)
+    assert checkpoint_files.list_steps(tmp_path) == [2, 4]
+    if lost:  # Then the run goes on from step 2, whose figures are there.
+        checkpoint_files.step_dir(tmp_path, 4).rmtree()
+    run_training(model, tmp_path, data, 6, 0.1, 2, **evaluation)
+    assert asked == [2, 4, 4, 6]
+    records = [r["step"] for r in telemetry.read_metrics(tmp_path) if r["kind"] == "train_eval"]
+    assert sorted(records) == [2, 4, 6]

@@ -5,6 +5,7 @@ state says which data it is of, and the counts so far. Grain reads ahead (google
 """
 
 import dataclasses
+import hashlib
 import json
 from typing import Any
 
@@ -17,7 +18,7 @@ from flan_jax.data.description import describe
 from flan_jax.data.layout import ENCODER_DECODER, RowLayout
 from flan_jax.data.mixture import ResolvedMixture, resolve
 from flan_jax.data.mixture_stream import MixtureStream
-from flan_jax.data.order.opening import content_hashes, open_plan
+from flan_jax.data.order.opening import content_hashes, open_plan, vocabularies_of
 from flan_jax.data.order.plan import Plan
 from flan_jax.data.order.reading import BatchReader
 from flan_jax.data.order.settings import Settings
@@ -56,18 +57,13 @@ class PreparedIterator(MixtureStream):
         Raises:
           NotFoundError, ConfigError, DataError: see `mixture.resolve` and `opening.open_plan`.
         """
-        from flan_jax.data import tokenizer_files
-
         layout.check_lengths(cfg.task_feature_lengths, "DatasetConfig.task_feature_lengths")
         self._cfg, self._layout = cfg, layout
         self._mixture = resolve(cfg) if mixture is None else mixture
         if layout.decoder_only:
             self._mixture.check_one_vocabulary(cfg)
         self._settings = settings or Settings()
-        features = self._mixture.output_features
-        vocabularies = {
-            name: tokenizer_files.identity(features[name].vocabulary) for name in cfg.token_features
-        }
+        vocabularies = vocabularies_of(self._mixture, cfg)
         rates = {share.name: share.rate for share in self._mixture.shares}
         self._tasks, self._plan = open_plan(cfg, rates, layout, vocabularies, self._settings)
         self._groups = tuple(describe(name, cfg.modules).group for name in self.task_names)
@@ -82,6 +78,12 @@ class PreparedIterator(MixtureStream):
     def plan(self) -> Plan:
         """Which examples stand in which row of which step."""
         return self._plan
+
+    @property
+    def digest(self) -> bytes:
+        """Checksum of all that decides the rows; the same on every host, or rows are lost."""
+        text = json.dumps([self._identity, self._plan.summary()], sort_keys=True)
+        return hashlib.sha256(text.encode()).digest()
 
     @property
     def step(self) -> int:

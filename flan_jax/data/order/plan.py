@@ -206,7 +206,7 @@ class Plan:
 
         `first_step`, `window_steps`, `window_examples`, `examples_per_row`, `lower_bound` (rows
         that the tokens of a window fill), `rows` (of a window), `over_lower_bound`, `fill` of both
-        sides as of `stats`, and the `shares` by task.
+        sides as of `stats`, `tightness` of the packing, and the `shares` by task.
         """
         found = []
         for stretch in self._stretches:
@@ -225,6 +225,7 @@ class Plan:
                     "over_lower_bound": rows / bound - 1,
                     "examples_per_row": part.blocks * stretch.span.counts.block / rows,
                     "fill": (load_2 / rows).tolist(),
+                    "tightness": stretch.packing.tightness,
                     "shares": dict(zip(self.examples.names, stretch.shares, strict=True)),
                 }
             )

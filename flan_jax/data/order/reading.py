@@ -10,6 +10,7 @@ from flan_jax.data.layout import RowLayout
 from flan_jax.data.order.plan import Plan
 from flan_jax.data.packing import Example, Row, assemble
 from flan_jax.data.prepared import PreparedTask, open_prepared
+from flan_jax.errors import DataError
 
 _NONE = np.zeros(0, np.int32)
 
@@ -40,12 +41,22 @@ class BatchReader:
 
     def __getstate__(self) -> dict[str, Any]:
         # Each process opens files of its own.
-        return {**self.__dict__, "_tasks": [task.name for task in self._tasks]}
+        return {**self.__dict__, "_tasks": [task.entry for task in self._tasks]}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        by_name = {task.name: task for task in open_prepared(self._cfg.prepared_dir).tasks}
-        self._tasks = [by_name[name] for name in state["_tasks"]]
+        folder = self._cfg.prepared_dir
+        by_name = {task.name: task for task in open_prepared(folder).tasks}
+        self._tasks = []
+        for entry in state["_tasks"]:
+            task = by_name.get(entry.name)
+            if task is None or task.entry.shards != entry.shards:
+                raise DataError(
+                    f"The prepared data in {folder} are no longer those that the run began with: "
+                    f"the task {entry.name!r} is another one. Prepare into another folder while a "
+                    "run reads this one."
+                )
+            self._tasks.append(task)
 
     def __call__(self, step: int) -> dict[str, np.ndarray]:
         """Returns the batch of a step: T5X's features, rows x length, int32.

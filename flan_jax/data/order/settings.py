@@ -63,13 +63,17 @@ class Settings:
                 )
 
     def order_fields(self) -> dict[str, Any]:
-        """The fields that decide which rows come in which order, as JSON-able values."""
+        """The fields that decide which rows come in which order, as JSON-able values.
+
+        Patterns are in lists: of several that fit a task the first one counts.
+        """
         return {
             "window": self.window,
             "stages": {
-                str(step): {pattern: rates.described(rate) for pattern, rate in stage.items()}
+                str(step): [[pattern, rates.described(rate)] for pattern, rate in stage.items()]
                 for step, stage in (self.stages or {}).items()
             },
-            "max_epochs": dict(self.max_epochs or {}),
+            # Empty as it was before there were lists, so that runs saved then go on.
+            "max_epochs": [list(item) for item in (self.max_epochs or {}).items()] or {},
             "max_segments": self.max_segments,
         }

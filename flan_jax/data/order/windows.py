@@ -8,6 +8,7 @@ are spread evenly over the window's steps.
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -87,20 +88,31 @@ class Packing:
 
     def rows(self, examples: Examples, number_S: np.ndarray, blocks: int) -> np.ndarray:
         """Returns the row of each example of some blocks of equal size, numbered from 0, int S."""
-        size_Sx2 = examples.loads(number_S)
-        row_CxM = block_packing.packed(
-            size_Sx2.reshape(blocks, -1, 2), examples.capacity, self.max_segments, self.tightness
-        )
-        row_S = block_packing.numbered(row_CxM)
-        for _ in range(_REPACKED_TIMES):
-            row_S = self.repacked(examples, number_S, row_S)
-        return row_S
+        return rows_of_each([self], examples, number_S, blocks)[0]
 
     def repacked(self, examples: Examples, number_S: np.ndarray, row_S: np.ndarray) -> np.ndarray:
         """Returns rows with less waste, or the same."""
         return block_packing.repacked(
             row_S, examples.loads(number_S), examples.capacity, self.max_segments, self.tightness
         )
+
+
+def rows_of_each(
+    packings: Sequence[Packing], examples: Examples, number_S: np.ndarray, blocks: int
+) -> list[np.ndarray]:
+    """Returns `Packing.rows` of several that differ in tightness alone, for the time of one."""
+    size_Sx2, capacity = examples.loads(number_S), examples.capacity
+    max_segments, tightnesses = packings[0].max_segments, [each.tightness for each in packings]
+    row_CxM = block_packing.packed(
+        np.tile(size_Sx2.reshape(blocks, -1, 2), (len(packings), 1, 1)),
+        capacity,
+        max_segments,
+        np.repeat(tightnesses, blocks),
+    )
+    found = [block_packing.numbered(each) for each in np.split(row_CxM, len(packings))]
+    for _ in range(_REPACKED_TIMES):
+        found = block_packing.all_repacked(found, size_Sx2, capacity, max_segments, tightnesses)
+    return found
 
 
 def window(
@@ -194,20 +206,23 @@ class Sizing:
         self._examples, self._span = examples, span
         most = max(1, window // span.counts.block)
 
-        def pack(packing: Packing, blocks: int) -> tuple[int, np.ndarray]:
+        def pack(packings: Sequence[Packing], blocks: int) -> tuple[list[int], np.ndarray]:
             number_S = examples.numbers(*span.draws(0, blocks))
-            return int(packing.rows(examples, number_S, blocks).max()) + 1, number_S
+            rows = rows_of_each(packings, examples, number_S, blocks)
+            return [int(row_S.max()) + 1 for row_S in rows], number_S
 
         tried = [Packing(max_segments, each) for each in block_packing.TIGHTNESSES]
-        self.packing = min(tried, key=lambda each: pack(each, min(_TRIED_BLOCKS, most))[0])
-        self._sample, number_S = pack(self.packing, min(_SAMPLED_BLOCKS, most))
+        rows, _ = pack(tried, min(_TRIED_BLOCKS, most))
+        self.packing = tried[int(np.argmin(rows))]
+        (self._sample,), number_S = pack([self.packing], min(_SAMPLED_BLOCKS, most))
         self.overhead = self._sample / lower_bound(examples, number_S, max_segments) - 1
         self._least = 0.0 if max_segments is None else 1 / max_segments
+        self._draws_K = span.counts.before(1 << 20) / 2**20
 
     def rows(self, blocks: int) -> int:
         """Returns the rows that any so many blocks of the span fit into."""
         examples, counts = self._examples, self._span.counts
-        draws_K = counts.before(1 << 20) / 2**20 * blocks
+        draws_K = self._draws_K * blocks
         half_K = np.minimum(draws_K, examples.epochs.cycle_K / 2)
         variance_Kx2 = half_K[:, None] * examples.variance_Kx2
         # A task's draws in a window differ by one or two.

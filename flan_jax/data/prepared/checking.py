@@ -65,21 +65,32 @@ def index_faults(
     index_CxN: np.ndarray, entry: TaskEntry, features: Mapping[str, PreparedFeature]
 ) -> list[str]:
     """Returns what the index columns of a task tell to be wrong with its examples."""
-    rows = layout.index_rows(tuple(features))
     faults = []
+    for words, mask_N in _wrong_lengths(index_CxN, features):
+        if mask_N.any():
+            first = int(np.argmax(mask_N))
+            faults.append(
+                f"{entry.name}: {mask_N.sum()} examples {words}, the first is number {first} "
+                f"(row {index_CxN[0, first]}) in {shard_at(entry, first).records.path}"
+            )
+    return faults
+
+
+def is_index_sound(index_CxN: np.ndarray, features: Mapping[str, PreparedFeature]) -> bool:
+    """Whether `index_faults` finds nothing, of any number of tasks at once."""
+    return not any(mask_N.any() for _, mask_N in _wrong_lengths(index_CxN, features))
+
+
+def _wrong_lengths(
+    index_CxN: np.ndarray, features: Mapping[str, PreparedFeature]
+) -> Iterator[tuple[str, np.ndarray]]:
+    """What may be wrong with lengths, and with which examples it is, bool N."""
+    rows = layout.index_rows(tuple(features))
     for name, feature in features.items():
         lengths_N = index_CxN[rows.index(layout.LENGTH + name)]
-        for words, mask_N in (
-            (f"have more than {feature.length} {name}", lengths_N > feature.length),
-            (f"have no {name}", (lengths_N <= 0) & (name == "targets")),
-        ):
-            if mask_N.any():
-                first = int(np.argmax(mask_N))
-                faults.append(
-                    f"{entry.name}: {mask_N.sum()} examples {words}, the first is number {first} "
-                    f"(row {index_CxN[0, first]}) in {shard_at(entry, first).records.path}"
-                )
-    return faults
+        yield f"have more than {feature.length} {name}", lengths_N > feature.length
+        if name == "targets":
+            yield f"have no {name}", lengths_N <= 0
 
 
 def shard_at(entry: TaskEntry, number: int) -> Shard:

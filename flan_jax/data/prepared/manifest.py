@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -133,13 +134,13 @@ class Manifest:
     @property
     def fingerprint(self) -> str:
         """Checksum of everything that the manifest says: of the examples, too."""
-        return hashlib.sha256(_canonical(dataclasses.asdict(self))).hexdigest()
+        return _checksum(dataclasses.asdict(self))
 
 
 def to_bytes(manifest: Manifest) -> bytes:
     """Returns the content of `manifest.json`: the same bytes for the same manifest."""
     fields = dataclasses.asdict(manifest)
-    head = {"format": FORMAT, "fingerprint": manifest.fingerprint, **fields}
+    head = {"format": FORMAT, "fingerprint": _checksum(fields), **fields}
     tasks = head.pop("tasks")
     # A line for each task: a thousand are looked through with grep and diff.
     lines = ",\n".join(json.dumps(task, sort_keys=True) for task in tasks)
@@ -155,7 +156,7 @@ def from_bytes(content: bytes, where: str) -> Manifest:
       where: its path, for messages.
 
     Raises:
-      DataError: it is damaged or of another format.
+      DataError: it is damaged, of another format, or names files that are not below its folder.
     """
     again = "Prepare the data again: flan-jax prepare with the same flags mends what is missing."
     try:
@@ -171,15 +172,17 @@ def from_bytes(content: bytes, where: str) -> Manifest:
             f"{where} has format {found!r}, and this version of flan-jax reads {FORMAT}. Read it "
             "with the version that wrote it, or prepare the data again."
         )
+    fingerprint = _checksum(fields)
+    if fingerprint != stated:
+        raise DataError(
+            f"{where} is damaged: its content has the checksum {fingerprint[:12]}, it says "
+            f"{str(stated)[:12]}. {again}"
+        )
     try:
         manifest = _from_fields(fields)
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{where} is damaged: {type(error).__name__}: {error}. {again}") from error
-    if manifest.fingerprint != stated:
-        raise DataError(
-            f"{where} is damaged: its content has the checksum {manifest.fingerprint[:12]}, it "
-            f"says {str(stated)[:12]}. {again}"
-        )
+    _check_places(manifest, where)
     return manifest
 
 
@@ -201,14 +204,37 @@ def read_manifest(folder: Any) -> Manifest:
     return from_bytes(path.read_bytes(), str(path))
 
 
-def _canonical(fields: Any) -> bytes:
-    return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
+def _checksum(fields: Any) -> str:
+    """Checksum of what JSON makes of the fields: the same before and after it is read."""
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _from_fields(fields: dict[str, Any]) -> Manifest:
     features = {name: PreparedFeature(**each) for name, each in fields.pop("features").items()}
     tasks = tuple(_task(each) for each in fields.pop("tasks"))
     return Manifest(features=features, tasks=tasks, index=File(**fields.pop("index")), **fields)
+
+
+# Of a path, what `layout` writes.
+_PART = re.compile(r"(?!\.\.?\Z)[A-Za-z0-9._-]+")
+
+
+def _check_places(manifest: Manifest, where: str) -> None:
+    """Refuses paths that lead out of the folder: a manifest may come from others.
+
+    Raises:
+      DataError: there is one; it is named.
+    """
+    for file in manifest.files:
+        parts = str(file.path).split("/")
+        if not all(_PART.fullmatch(part) for part in parts):
+            raise DataError(
+                f"{where} names the file {file.path!r}, which is not a path below its folder, such "
+                f"as {layout.TASKS}/TASK/train-00000{layout.SHARD_SUFFIX}. flan-jax prepare writes "
+                "no such name: someone changed it. Take the data from where they were made, or "
+                "prepare them again."
+            )
 
 
 def shard_of(fields: Mapping[str, Any]) -> Shard:

@@ -143,9 +143,12 @@ class Plan:
         return sorted(left, key=lambda unit: (-size[unit], unit.task, unit.number))
 
     def begin(self) -> None:
-        """Takes the manifest out of sight."""
+        """Takes the manifest out of sight, and records of units that are to be done again."""
         folder = epath.Path(self.folder)
         (folder / layout.PROGRESS).mkdir(parents=True, exist_ok=True)
+        # Their files are not what they were when it was written; a worker would believe it.
+        for unit in self.pending:
+            (folder / unit.record).unlink(missing_ok=True)
         if (folder / layout.MANIFEST).exists():
             (folder / layout.MANIFEST).replace(folder / _PREVIOUS)
 

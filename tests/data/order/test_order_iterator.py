@@ -1,6 +1,8 @@
 """The stream over prepared data: tokens of the sources, the same rows whatever happens."""
 
 import json
+import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -37,12 +39,17 @@ def config(folder, **changes):
     return DatasetConfig(**{**fields, **changes})
 
 
+def register(**rows):
+    for name, given in (ROWS | rows).items():
+        testing.register_toy_task(name, rows=given)
+    # It keeps the tasks that it is made of.
+    testing.register_toy_mixture("order_both", {"order_a": 3.0, "order_b": 1.0})
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Prepared data of two tasks, whose sources are left registered."""
-    for name, rows in ROWS.items():
-        testing.register_toy_task(name, rows=rows)
-    testing.register_toy_mixture("order_both", {"order_a": 3.0, "order_b": 1.0})
+    register()
     found = tmp_path_factory.mktemp("prepared") / "data"
     prepare(config(None), str(found), runner="none")
     yield found
@@ -124,6 +131,43 @@ def test_it_goes_on_at_any_step(folder):
         again.close()
     assert whole.stats()["batches"] == 30
     whole.close()
+
+
+@pytest.mark.parametrize("max_epochs", [None, {"*": 3}])
+def test_it_goes_on_where_windows_stages_and_the_stream_end(folder, max_epochs):
+    stages = {6: {"order_b": 2.0, "order_a": 1.0}}
+    settings = Settings(window=32, stages=stages, max_epochs=max_epochs)
+    whole = stream(folder, settings=settings)
+    end = whole.plan.end or 30
+    assert (whole.plan.end is None) == (max_epochs is None)
+    steps = window_starts(whole.plan, end)
+    assert {0, 6} < {*steps}
+    batches = [next(whole) for _ in range(end)]
+    states = {step: whole.state_at(step) for step in [*steps, end]}
+    for step in steps:
+        for at in {step, max(0, step - 1)}:
+            again = stream(folder, settings=settings)
+            again.restore(states[step] if at == step else whole.state_at(at))
+            same(next(again), batches[at])
+            again.close()
+    if max_epochs:
+        again = stream(folder, settings=settings)
+        again.restore(states[end])
+        with pytest.raises(DataError, match=f"end before step {end}"):
+            next(again)
+    whole.close()
+
+
+def window_starts(plan, end):
+    """First steps of the windows, from what the plan keeps of them."""
+    found, step = [], 0
+    while step < end:
+        _, stretch = plan._stretch_at(step)
+        first, steps, _, _ = stretch.window_at(step)
+        assert first == step
+        found.append(first)
+        step += steps
+    return found
 
 
 def stream_counts(folder, steps):
@@ -213,6 +257,18 @@ def test_positions_of_other_streams_are_refused(folder, changes, message):
         stream(folder, **changes).restore(state)
 
 
+@pytest.mark.parametrize("of", [lambda x: {"max_epochs": x}, lambda x: {"stages": {5: x}}])
+def test_the_order_of_patterns_belongs_to_a_position(of):
+    # Of patterns that fit a task the first one counts: of a_1 another one.
+    patterns = {"*_1": 2.0, "a_*": 5.0}
+    fields = [
+        Settings(**of(each)).order_fields() for each in (patterns, dict(reversed(patterns.items())))
+    ]
+    assert fields[0] != fields[1]
+    # As it comes back from a checkpoint.
+    assert json.loads(json.dumps(fields[0])) == fields[0]
+
+
 def test_positions_of_sources_and_damaged_ones_are_refused(folder):
     live = TrainIterator(config(None)).state_at(0)
     with pytest.raises(CheckpointError, match="prepared_dir"):
@@ -272,6 +328,35 @@ def test_the_end_of_all_epochs_says_so(folder):
     with pytest.raises(DataError, match="max_epochs"):
         next(read)
     read.close()
+
+
+def test_a_strict_configuration_takes_no_cut_targets(folder, tmp_path):
+    stream(folder, strict=True)
+    short = {"inputs": 24, "targets": 4}
+    prepare(config(None, task_feature_lengths=short), str(tmp_path), runner="none")
+    stream(tmp_path, task_feature_lengths=short)
+    lengths = [len(encoded(target)) for _, target in ROWS["order_a"]]
+    cut = sum(length > 4 for length in lengths)
+    with pytest.raises(DataError, match=f"'order_a': the targets of {cut} examples were cut"):
+        stream(tmp_path, task_feature_lengths=short, strict=True)
+
+
+def test_a_reader_in_another_process_takes_no_other_data(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    cfg = config(copy)
+    tasks, plan = open_plan(cfg, {"order_a": 3.0, "order_b": 1.0}, RowLayout(), None, SETTINGS)
+    reader = BatchReader(plan, tasks, cfg, RowLayout())
+    content = pickle.dumps(reader)
+    same(pickle.loads(content)(7), reader(7))
+    # The same rows with other words, so that no length differs.
+    turned = [tuple(text.replace("red", "blue") for text in row) for row in ROWS["order_b"]]
+    register(order_b=turned)
+    try:
+        prepare(config(None), str(copy), runner="none")
+    finally:
+        register()
+    with pytest.raises(DataError, match="the task 'order_b' is another one"):
+        pickle.loads(content)
 
 
 @pytest.mark.exhaustive

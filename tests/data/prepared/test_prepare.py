@@ -269,6 +269,24 @@ def test_killed_before_a_rename_the_same_command_gives_the_same_bytes(
     assert kills == 3 or kills >= 20
 
 
+def test_what_is_damaged_before_it_is_finished_is_made_again(whole, tmp_path, monkeypatch):
+    folder = tmp_path / "stopped"
+    with monkeypatch.context() as patch:
+        kill_at(9, patch)
+        with pytest.raises(Killed):
+            prepare(folder)
+    records = sorted((folder / "progress").glob("p_*.json"))
+    assert len(records) >= 2
+    # Of the parts that are recorded as done one loses a file, another has a bit flipped.
+    for number, path in enumerate(records[:2]):
+        shard = folder / json.loads(path.read_text())["shards"][0]["records"]["path"]
+        content = bytearray(shard.read_bytes())
+        content[-100] ^= 1
+        shard.write_bytes(content) if number else shard.unlink()
+    prepare(folder)
+    assert files(folder) == files(whole)
+
+
 def test_a_finished_folder_is_left_as_it_is(whole, tmp_path, capsys):
     folder = shutil.copytree(whole, tmp_path / "copy")
     times = {path: path.stat().st_mtime_ns for path in pathlib.Path(folder).rglob("*.array_record")}

@@ -188,6 +188,18 @@ def test_a_flipped_bit_is_never_read_and_is_found(copy, capsys, monkeypatch):
     assert code == 1 and len(wrong) == 1 and "train-00001.array_record" in wrong[0]
 
 
+def test_an_index_of_other_lengths_is_refused_at_the_start(copy, capsys, monkeypatch):
+    path = copy / layout.INDEX
+    index_CxN = np.load(path)
+    # Two examples' lengths change places: the same file by size, kind and sums.
+    index_CxN[3:, [4, 7]] = index_CxN[3:, [7, 4]]
+    np.save(path, index_CxN)
+    with pytest.raises(DataError, match="index.npy: its content is not what was prepared"):
+        open_prepared(copy)
+    wrong, code = doctor(copy, capsys, monkeypatch)
+    assert code == 1 and wrong == ["index.npy: its content is not what was prepared (checksum)"]
+
+
 def test_a_shard_in_place_of_another_is_found(copy, capsys, monkeypatch):
     shutil.copy(shard(copy, 0), shard(copy, 1))
     with pytest.raises(DataError, match="train-00001"):
@@ -274,6 +286,46 @@ def test_a_changed_manifest_is_refused(copy, capsys, monkeypatch):
         open_prepared(copy)
     wrong, code = doctor(copy, capsys, monkeypatch)
     assert code == 1 and "has no manifest.json" in wrong[0]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/etc/passwd",
+        "../b/train-00000.array_record",
+        "tasks/../../b",
+        "tasks/b/..",
+        "tasks/./b",
+        "gs://bucket/b",
+        "C:\\b",
+        "tasks//b",
+        "tasks/b\n",
+        "",
+    ],
+)
+@pytest.mark.parametrize("kind", ["records", "index"])
+def test_a_path_out_of_the_folder_is_refused(copy, kind, path):
+    found = read_manifest(copy)
+    entry = found.tasks[1]
+    away = dataclasses.replace(getattr(entry.shards[2], kind), path=path)
+    moved = (*entry.shards[:2], dataclasses.replace(entry.shards[2], **{kind: away}))
+    tasks = (found.tasks[0], dataclasses.replace(entry, shards=moved))
+    # Its own checksum is right, as whoever changed it would see to.
+    changed = manifest.to_bytes(dataclasses.replace(found, tasks=tasks))
+    (copy / layout.MANIFEST).write_bytes(changed)
+    for open_it in (read_manifest, open_prepared):
+        with pytest.raises(DataError, match="not a path below its folder") as error:
+            open_it(copy)
+        assert f"names the file {path!r}" in str(error.value)
+
+
+def test_an_index_out_of_the_folder_is_refused(copy):
+    found = read_manifest(copy)
+    away = dataclasses.replace(found.index, path="../index.npy")
+    changed = manifest.to_bytes(dataclasses.replace(found, index=away))
+    (copy / layout.MANIFEST).write_bytes(changed)
+    with pytest.raises(DataError, match="names the file '../index.npy'"):
+        read_manifest(copy)
 
 
 def test_another_vocabulary_is_refused(sound):
