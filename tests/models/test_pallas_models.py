@@ -77,7 +77,7 @@ def test_t5_on_a_mesh():
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("mesh", [None, {"data": 2, "fsdp": 2, "num_partitions": 2}])
-@pytest.mark.parametrize("family", ["palm", "llama_3_2", "t5x"])
+@pytest.mark.parametrize("family", ["palm", "llama_3_2", "t5x_decoder"])
 def test_decoder_with_prefixes(decoder, family, mesh):
     rng = np.random.default_rng(0)
     segments = np.repeat([[1] * 5 + [2] * 4 + [0]], 4, axis=0).astype(np.int32)
