@@ -142,9 +142,13 @@ class Child:
         Raises:
           Failure: it ended with an error of its own, or hung.
         """
+        waited_s, last_s = 0.0, time.monotonic()
         while (code := self.poll()) is None:
             ran_s = time.monotonic() - self._started
-            if ran_s > LIMIT_S:
+            # A machine that was suspended did not work.
+            waited_s += min(1.0, time.monotonic() - last_s)
+            last_s = time.monotonic()
+            if waited_s > LIMIT_S:
                 kill_tree(self.pid)
                 raise Failure(f"a run did not end in {LIMIT_S:.0f} s: see its log")
             if kill_when is not None and kill_when(ran_s):

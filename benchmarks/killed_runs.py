@@ -12,7 +12,7 @@ from benchmarks.killed_commands import Command, Damage
 
 SIGKILL, OPERATION, TIMER = "SIGKILL", "file operation", "timer"
 # Beyond a run's length too, so that some get to the end.
-_LONGEST = 1.1
+_LONGEST = 1.25
 _MOST_FAILURES = 5
 
 
@@ -116,7 +116,7 @@ class Target:
             kill_when = self._when_written(rng, folder) if self.command.has_workers else None
             kill_when = kill_when or (lambda ran_s: ran_s >= moment_s)
         elif rng.random() < 0.5:
-            kind, moment = OPERATION, {"event": rng.randint(1, self.quiet.events)}
+            kind, moment = OPERATION, {"event": rng.randint(1, round(_LONGEST * self.quiet.events))}
         try:
             killed, phase, ran_s = self._start(folder, **moment).wait(kill_when)
         except Failure as failure:

@@ -161,7 +161,12 @@ class Soak:
         self._note(said, began_s)
 
     def _as_expected(self, codes: list[int], ranks: list[int]) -> bool:
-        return codes == [-9 if rank in ranks else PeerLostError.exit_code for rank in range(2)]
+        """Whether the killed were killed and the other noticed, or was through with its work."""
+        through = [0] if last_step(self._folder) >= self._steps else []
+        return len(codes) == PROCESSES and all(
+            code in [-signal.SIGKILL if rank in ranks else PeerLostError.exit_code, *through]
+            for rank, code in enumerate(codes)
+        )
 
     def _note(self, said: dict[str, Any], began_s: float) -> None:
         said |= {
@@ -218,12 +223,11 @@ def quiet_run(command: Train, folder: pathlib.Path, until_s: float) -> dict[str,
     pair = Pair(command, folder)
     while None in pair.codes() and time.monotonic() < until_s:
         time.sleep(_POLL_S)
-    is_over = None not in pair.codes()
-    if not is_over:
+    if None in pair.codes():
         pair.tell_to_stop()
     codes = pair.wait(_NOTICE_S)
-    expected = 0 if is_over else PreemptedError.exit_code
-    if codes != [expected] * PROCESSES:
+    is_over = not any(codes)
+    if not is_over and codes != [PreemptedError.exit_code] * PROCESSES:
         raise SystemExit(f"the quiet run ended with {codes}: see {folder}_0.log")
     told["seconds"] = round(told["seconds"] + time.monotonic() - began_s, 1)
     told["stops"] += not is_over

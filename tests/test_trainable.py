@@ -157,6 +157,7 @@ def test_no_gradient_of_a_frozen_kernel_is_computed():
     assert flops["/prompt/"] < 0.75 * flops[None]
 
 
+@pytest.mark.exhaustive
 def test_a_step_is_that_of_the_whole_model_for_the_prompt_on_any_mesh():
     """The trained part moves as a full gradient says; sharded over fsdp and model axes as well."""
     model = make_model()

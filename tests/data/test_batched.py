@@ -86,7 +86,9 @@ def expected(task, cfg):
 
 
 @pytest.mark.parametrize("kind", [TaskStream, MemoryStream])
-@pytest.mark.parametrize("steps", [(), (RowStep(drop_odd),)])
+@pytest.mark.parametrize(
+    "steps", [(RowStep(drop_odd),), pytest.param((), marks=pytest.mark.exhaustive)]
+)
 def test_same_tokens_and_flags_as_seqio(kind, steps):
     task = make_task("batched_a", *steps)
     cfg = config("batched_a", shuffle=False)

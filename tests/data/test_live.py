@@ -88,7 +88,7 @@ def produced(tasks):
     return stream, take(stream, 26)
 
 
-@pytest.mark.parametrize("step", [9, 23])
+@pytest.mark.parametrize("step", [pytest.param(9, marks=pytest.mark.exhaustive), 23])
 def test_resume_continues_with_identical_batches_from_any_source(produced, step):
     stream, batches = produced  # A snapshot at 20: step 9 is replayed from the start.
     resumed = TrainIterator(make_config())

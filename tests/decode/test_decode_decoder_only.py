@@ -63,7 +63,7 @@ def check_outputs(golden, fields, result, cases, **options):
 @pytest.mark.parametrize(
     ("name", "scan_layers"),
     [
-        ("hf_gpt2", True),
+        pytest.param("hf_gpt2", True, marks=pytest.mark.exhaustive),
         ("hf_llama", True),
         pytest.param("hf_llama", False, marks=pytest.mark.exhaustive),
     ],

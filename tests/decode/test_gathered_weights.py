@@ -59,6 +59,7 @@ def test_same_tokens_and_no_gathering_in_the_loop():
     assert step_often > 3 * often
 
 
+@pytest.mark.exhaustive
 def test_automatic_choice_gathers_small_models():
     output, (once, often) = _decode(PjitPartitioner(fsdp=8), None)
     assert_same(output, _decode(PjitPartitioner(devices=1), None)[0])

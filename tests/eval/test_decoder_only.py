@@ -57,7 +57,7 @@ def test_loss_is_that_of_the_targets_packed_or_not(tiny_decoder, dataset):
     np.testing.assert_allclose(plain["loss"], packed["loss"], rtol=1e-5)
 
 
-@pytest.mark.parametrize("loss_on", ["targets", "all"])
+@pytest.mark.parametrize("loss_on", ["targets", pytest.param("all", marks=pytest.mark.exhaustive)])
 def test_scores_are_of_the_targets_whatever_the_loss_is_on(
     make_decoder, tiny_decoder, dataset, loss_on
 ):

@@ -114,7 +114,9 @@ def test_after_a_kill_only_the_batches_in_flight_are_run_again(tiny, tmp_path, m
     assert third.num_used == 5
 
 
-@pytest.mark.parametrize("kind", ["tiny", "tiny_decoder"])
+@pytest.mark.parametrize(
+    "kind", ["tiny", pytest.param("tiny_decoder", marks=pytest.mark.exhaustive)]
+)
 def test_ranking_options_together_equals_scoring_them_one_by_one(kind, request, monkeypatch):
     made = request.getfixturevalue(kind)
     examples = rows(9, seed=1)

@@ -57,6 +57,7 @@ def large(tmp_path):
     return folder
 
 
+@pytest.mark.exhaustive
 def test_no_second_copy_of_the_model_is_made(large, tmp_path):
     """Into stacked layers, which are put together out of the single ones in the file."""
     scan = "network.T5Config.scan_layers = True"

@@ -175,7 +175,9 @@ def test_only_heads_that_can_be_shared_out_are_split(decoder):
     assert gpt2["layers_0"]["mlp"]["wo"]["bias"] == ("embed",)
 
 
-@pytest.mark.parametrize("family", ["palm", "gpt2", "llama_3_2"])
+@pytest.mark.parametrize(
+    "family", [pytest.param("palm", marks=pytest.mark.exhaustive), "gpt2", "llama_3_2"]
+)
 def test_each_dropout_site_of_a_layer(decoder, family, key, fast_jit):
     """Dropping all of a site leaves out exactly what stands behind it."""
     cfg = dataclasses.replace(decoder(family)[0].config, dropout_rate=0.5)
@@ -231,6 +233,7 @@ def test_weights_of_grouped_heads_are_dropped_head_by_head(decoder, key, fast_ji
     np.testing.assert_array_equal(changed, [False, False, True, False])
 
 
+@pytest.mark.exhaustive
 def test_initial_spreads(decoder, key, fast_jit):
     """Standard deviation of each kernel at the start, by family."""
     shape = {"emb_dim": 64, "head_dim": 32, "mlp_dim": 256, "num_layers": 2}

@@ -8,8 +8,8 @@ import pytest
 # Family, scanned, prefixes that see themselves both ways.
 CASES = [
     ("palm", True, False),
-    ("palm", False, True),
-    ("lamda_pt", True, True),
+    pytest.param("palm", False, True, marks=pytest.mark.exhaustive),
+    pytest.param("lamda_pt", True, True, marks=pytest.mark.exhaustive),
     ("gpt2", False, False),
     ("llama_3_2", True, True),
 ]

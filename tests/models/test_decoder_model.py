@@ -52,6 +52,7 @@ def test_loss_and_score_are_those_of_the_logits_at_the_weights(decoder, batch, f
     np.testing.assert_array_equal(weight, [5, 2, 2])
 
 
+@pytest.mark.exhaustive
 def test_chunked_loss_equals_the_whole_with_dropout(decoder, batch, fast_jit):
     """Tied: the embedding gets gradient from the network and from every chunk."""
 

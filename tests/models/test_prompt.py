@@ -23,7 +23,7 @@ def _tree(params):
     return {jax.tree_util.keystr(p, simple=True, separator="/"): x for p, x in flat}
 
 
-@pytest.fixture(params=["unscanned", "scanned"])
+@pytest.fixture(params=[pytest.param("unscanned", marks=pytest.mark.exhaustive), "scanned"])
 def pair(request, tiny, make):
     """(model with a prompt, its parameters, model without, its parameters)."""
     config = dataclasses.replace(tiny, num_decoder_layers=1, scan_layers=request.param == "scanned")

@@ -128,7 +128,7 @@ def assert_close(found, expected, tolerance):
 @pytest.mark.parametrize(
     ("mesh", "num_microbatches"),
     [
-        ({"data": 8}, 1),
+        pytest.param({"data": 8}, 1, marks=pytest.mark.exhaustive),
         pytest.param({"data": 4, "num_partitions": 2}, 1, marks=pytest.mark.exhaustive),
         pytest.param({"fsdp": 4, "num_partitions": 2}, 1, marks=pytest.mark.exhaustive),
         ({"slices": 2, "fsdp": 2, "devices": 4}, 2),

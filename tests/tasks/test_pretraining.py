@@ -116,7 +116,9 @@ def test_every_objective_gives_rows_that_fit(objective, tmp_path):
     assert pretraining.describe("cot_ul2r") is None
 
 
-@pytest.mark.parametrize("objective", ["ul2r", "span_corruption"])
+@pytest.mark.parametrize(
+    "objective", [pytest.param("ul2r", marks=pytest.mark.exhaustive), "span_corruption"]
+)
 def test_a_stream_goes_on_where_it_was_left(objective, tmp_path):
     for name in "abc":
         text = "\n".join(f"Row {i} of file {name}, with some words in it." for i in range(30))
