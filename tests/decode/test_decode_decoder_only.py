@@ -81,7 +81,7 @@ def test_greedy_and_beam_equal_hugging_face_golden(decoder_golden, name, scan_la
 @pytest.mark.parametrize(
     ("base", "scan_layers"),
     [
-        ("GPT2", True),
+        pytest.param("GPT2", True, marks=pytest.mark.exhaustive),
         ("LLAMA", False),
         pytest.param("GPT2", False, marks=pytest.mark.exhaustive),
         pytest.param("LLAMA", True, marks=pytest.mark.exhaustive),

@@ -42,6 +42,7 @@ def test_nan_names_the_layer_and_the_rows(model, data, tmp_path):
     assert "skip_steps = [(" in message
 
 
+@pytest.mark.exhaustive
 def test_steps_left_out_afterwards_as_if_from_the_start(model, data, tmp_path):
     early, late = tmp_path / "early", tmp_path / "late"
     run_training(model, early, data, 6, 0.1, 2, skip_steps=[(3, 4)])

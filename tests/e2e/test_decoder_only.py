@@ -96,6 +96,7 @@ def test_eval_and_infer_answer_alike(trained, tmp_path):
     assert given == [NEXT[word] for word in WORDS]
 
 
+@pytest.mark.exhaustive
 def test_plain_text_is_learned_and_continued(tmp_path):
     cfg = checkpoint.RestoreCheckpointConfig(str(tmp_path))
     run_training(CAUSAL, tmp_path, "one_text", steps=400, rate=0.005)

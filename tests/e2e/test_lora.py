@@ -180,6 +180,7 @@ def test_eval_and_infer_read_the_adapters_with_their_base(base, tuned, tmp_path)
         hidden.rename(base)
 
 
+@pytest.mark.exhaustive
 def test_an_imported_base_keeps_its_bits_and_the_task_gets_better(base, tmp_path):
     """From our checkpoint to Hugging Face's files, back by an import, and on by adapters."""
     run, source, imported = (tmp_path / name for name in ("run", "hf", "imported"))

@@ -135,7 +135,6 @@ def on_one_device(name: str) -> tuple[float, ...]:
 
 _SLOW = (
     ("t5", "fsdp4_model2"),
-    ("t5", "data2_fsdp2_model2"),
     ("t5", "slices2_fsdp2_model2"),
     ("palm", "fsdp2_model4"),
     ("palm", "slices2_fsdp4"),

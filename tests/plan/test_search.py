@@ -105,6 +105,7 @@ def test_a_refused_mesh_is_kept_with_its_reason():
     assert ranked[1].as_dict()["refusal"] == "64 rows do not split"
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_command(tmp_path, capsys):
     try:
