@@ -34,13 +34,6 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# The programs run for milliseconds: compiling them quickly is what counts.
-os.environ.setdefault(
-    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-)
-
 from benchmarks import killed_children
 from benchmarks.killed_commands import Command, Evaluate, Prepare, PrepareMiniflan, Train
 from benchmarks.killed_runs import SIGKILL, Target
@@ -136,7 +129,7 @@ def drive(number: int, plan: Sequence[tuple], args: argparse.Namespace, until_s:
       until_s: time at which no further point is begun.
     """
     rng = random.Random(f"{args.seed} {number}")
-    targets = list({id(target): target for target, _ in plan}.values())
+    targets = list(dict.fromkeys(target for target, _ in plan))
     for target in targets:
         target.move(f"process_{number}")
     began_s = time.monotonic()
@@ -235,7 +228,7 @@ def main() -> int:
     result = summary(args, records) | {
         "quiet_run_s": {
             target.command.name: round(target.quiet.seconds, 2)
-            for target in {id(target): target for target, _ in plan}.values()
+            for target in dict.fromkeys(target for target, _ in plan)
         },
         "arguments": sys.argv[1:],
         "cpu_minutes": round(cpu_s() / 60, 1),

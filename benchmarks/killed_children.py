@@ -267,5 +267,11 @@ def import_everything(what: Container[str]) -> None:
 
 def set_environment(work: pathlib.Path) -> None:
     """Sets this process's variables for the children; before JAX is imported."""
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # The programs run for milliseconds: compiling them quickly is what counts.
+    os.environ.setdefault(
+        "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    )
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(work / "xla_cache")
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"

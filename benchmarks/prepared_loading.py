@@ -1,7 +1,7 @@
 """Loading prepared data against the live path: examples a second, start, look-up, fill.
 
     FLAN_JAX_COT_DIR=... FLAN_JAX_SUPER_NI_DIR=... FLAN_JAX_SENTENCEPIECE=.../spiece.model \
-      python benchmarks/prepared_loading.py --prepared DIR
+      python -m benchmarks.prepared_loading --prepared DIR
 
 DIR is `flan-jax prepare --gin_file=runs/cot_super_ni_small.gin --input_length 1024
 --target_length 256 --output DIR`. Both paths give packed batches of 64 rows of 1,024 and 256 tokens
@@ -15,10 +15,10 @@ import json
 import os
 import pathlib
 import resource
-import subprocess
-import sys
 import tempfile
 import time
+
+from benchmarks import processes
 
 LENGTHS = {"inputs": 1024, "targets": 256}
 MANY = 1800
@@ -133,29 +133,22 @@ def start_many(folder: str) -> None:
     )
 
 
-def alone(flags: list[str], prepared: str) -> dict[str, float]:
-    """What a part of this script prints in a process of its own."""
-    command = [sys.executable, __file__, *flags, "--prepared", prepared]
-    out = subprocess.run(command, check=True, capture_output=True, text=True)
-    return json.loads(out.stdout.splitlines()[-1])
-
-
 def main() -> None:
     """Runs all parts and prints one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--prepared", required=True)
     parser.add_argument("--batches", type=int, default=60)
     parser.add_argument("--live_batches", type=int, default=20)
-    parser.add_argument("--start_many", action="store_true", help="used by this script itself")
     parser.add_argument("--seqio_examples", type=int, default=2000)
-    parser.add_argument("--seqio", action="store_true", help="used by this script itself")
+    parser.add_argument("--part", choices=("many", "seqio"), help="used by this script itself")
     args = parser.parse_args()
-    if args.start_many:
+    if args.part == "many":
         start_many(args.prepared)
         return
-    if args.seqio:
+    if args.part == "seqio":
         run_seqio(args.seqio_examples)
         return
+    this = "benchmarks.prepared_loading"
     from flan_jax import configurables, gin_utils  # noqa: F401 - registers what the tasks read
     from flan_jax.data.live import TrainIterator
     from flan_jax.data.mixture import resolve
@@ -177,13 +170,15 @@ def main() -> None:
     live = TrainIterator(dataset(None), mixture=mixture)
     found["live"] = rate(live, args.live_batches)
     found["times_as_fast"] = found["prepared"]["examples_per_s"] / found["live"]["examples_per_s"]
-    found["seqio"] = alone(["--seqio", f"--seqio_examples={args.seqio_examples}"], args.prepared)
+    found["seqio"] = processes.measure(
+        this, part="seqio", prepared=args.prepared, seqio_examples=args.seqio_examples
+    )
     ratio = found["prepared"]["examples_per_s"] / found["seqio"]["examples_per_s"]
     found["times_as_fast_as_seqio"] = ratio
     with tempfile.TemporaryDirectory() as folder:
         many = str(pathlib.Path(folder, "many"))
         write_many(many)
-        found["many"] = alone(["--start_many"], many)
+        found["many"] = processes.measure(this, part="many", prepared=many)
     print(json.dumps(found, indent=1))
 
 

@@ -25,13 +25,6 @@ import sys
 import time
 from typing import Any
 
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# The programs run for milliseconds: compiling them quickly is what counts.
-os.environ.setdefault(
-    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-)
-
 from benchmarks import killed_children
 from benchmarks.killed_children import Child, Failure, kill_tree
 from benchmarks.killed_commands import PrepareMiniflan, Train

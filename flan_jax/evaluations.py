@@ -5,11 +5,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
-import numpy as np
-from jax.experimental import multihost_utils
-
-from flan_jax import compiling, starting, telemetry, warm_start
+from flan_jax import checkpoint_files, compiling, starting, telemetry, warm_start
 from flan_jax.axes import PyTree
 from flan_jax.data.config import DatasetConfig
 from flan_jax.decode.config import DecodeConfig
@@ -69,12 +65,12 @@ class Evaluations:
             if mixture is not None
             for share in mixture.shares
         }
-        records = telemetry.read_metrics(self.model_dir)
-        found = {(each["kind"], each.get("task")) for each in records if each["step"] == step}
-        recorded = np.int32(wanted <= found)
-        if jax.process_count() > 1:
-            recorded = multihost_utils.broadcast_one_to_all(recorded)
-        return bool(recorded)
+
+        def decide() -> bool:
+            records = telemetry.read_metrics(self.model_dir)
+            return wanted <= {(r["kind"], r.get("task")) for r in records if r["step"] == step}
+
+        return checkpoint_files.agree(decide)
 
     def run(
         self,

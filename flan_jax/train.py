@@ -277,13 +277,15 @@ def train(
         position = loader.state_at(step)
         saver.save(step, state, position, extra, force=True, base=base)
 
+    def eval_is_due(step: int) -> bool:
+        return bool(eval_period) and step % eval_period == 0 and step < total_steps
+
     # --------------------------------------------------------------------- loop
     evals, first_evals = {}, {}
     if run_eval_before_training and start_step == 0:
         with good.bucket("eval"):
             first_evals = evaluate(start_step)
-    is_due = bool(eval_period) and start_step % eval_period == 0 and 0 < start_step < total_steps
-    if is_due and not evaluations.are_recorded(start_step):
+    if start_step and eval_is_due(start_step) and not evaluations.are_recorded(start_step):
         with good.bucket("eval"):
             evals = evaluate(start_step)
     stop = preemption.StopFlag()
@@ -355,7 +357,7 @@ def train(
             if pending is not None:
                 read(*pending)
             pending = None if metrics is None else (step, metrics, used)
-            evaluating = eval_period and step % eval_period == 0 and step < total_steps
+            evaluating = eval_is_due(step)
             saving = saver.should_save(step) or step == total_steps
             stopping = stop.reached(step) and step < total_steps
             if pending is not None and (evaluating or saving or stopping):

@@ -17,7 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from etils import epath
-from jax.experimental import multihost_utils
+
+from flan_jax import agreement
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ class Journal:
             for line in b"".join(path.read_bytes() for path in names).split(b"\n"):
                 if (entry := _checked(line)) is not None:
                     self._known[entry[0]] = entry[1]
-        if jax.process_count() > 1 and not _same_everywhere(sorted(self._known)):
+        if agreement.differing_processes("".join(sorted(self._known))):
             _log.warning("%s differs between processes; it is not used.", self._folder)
             self._known = {}
 
@@ -100,12 +101,6 @@ def _checked(line: bytes) -> tuple[str, Any] | None:
     except ValueError:
         return None
     return key, value
-
-
-def _same_everywhere(keys: list[str]) -> bool:
-    digest = hashlib.sha256("".join(keys).encode()).digest()[:8]
-    mine = np.frombuffer(digest, np.uint32)
-    return bool((multihost_utils.process_allgather(mine) == mine).all())
 
 
 def fingerprint(params: Any) -> str:

@@ -25,6 +25,8 @@ def command(args: argparse.Namespace) -> int:
     """
     slice_shape = parse_slice(args.topology)
     outputs = [_output(name) for name in args.output]
+    if args.search_limit < 1:
+        raise ConfigError(f"--search_limit is {args.search_limit}: give at least 1.")
     names = [name for name in args.programs.split(",") if name]
     from flan_jax.plan import analysis, page, programs, report, search
 

@@ -50,15 +50,19 @@ class Candidate:
         return self.report is not None and self.report.fits
 
     @property
+    def program(self) -> analysis.ProgramReport | None:
+        """The compiled training step; None where it was refused."""
+        return self.report.program("train") if self.report else None
+
+    @property
     def peak_bytes(self) -> float:
         """Of a device; infinite if it was not compiled or the compiler gave up."""
-        program = self.report.program("train") if self.report else None
-        return math.inf if program is None else program.memory.peak or math.inf
+        return math.inf if self.program is None else self.program.memory.peak or math.inf
 
     @property
     def expected_s(self) -> float:
         """Midway between all overlapping and nothing overlapping; infinite if it does not fit."""
-        program = self.report.program("train") if self.report else None
+        program = self.program
         if not self.fits or program is None or program.roofline is None:
             return math.inf
         return (program.roofline.overlapped_s + program.roofline.serial_s) / 2
@@ -230,7 +234,7 @@ def text(ranked: Sequence[Candidate]) -> str:
         f"{'TFLOP':>7}",
     ]
     for each in ranked:
-        program = each.report.program("train") if each.report else None
+        program = each.program
         if program is None or program.costs is None or program.roofline is None:
             why = each.refusal or (program.memory.message if program else "")
             lines.append(f"{each.label():<64} does not fit: {why[:90]}")
@@ -243,8 +247,8 @@ def text(ranked: Sequence[Candidate]) -> str:
             f"{line.serial_s:>8.4f} {program.costs.hbm_bytes / 1e9:>8.1f} "
             f"{program.costs.flops / 1e12:>7.1f}"
         )
-    best = ranked[0] if ranked and ranked[0].fits else None
-    if best is not None:
+    best = ranked[0]
+    if best.fits:
         lines += [
             "",
             "To use the first:",

@@ -4,12 +4,10 @@ import contextlib
 import json
 import os
 import pathlib
-import socket
-import subprocess
-import sys
 
 import pytest
 import same_rows_job as job
+import worker_processes
 
 pytest.importorskip("array_record")
 
@@ -83,31 +81,13 @@ def test_processes_are_given_the_rows_of_one(prepared, tmp_path, processes):
 
 def _given(prepared, work, processes, steps):
     """What each of so many processes says of its rows, after a run on eight devices in all."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
     flags = os.environ["XLA_FLAGS"].replace("device_count=8", f"device_count={8 // processes}")
-    environment = os.environ | {"PYTHONPATH": str(HERE.parents[1]), "XLA_FLAGS": flags}
-    logs = [(work / f"log_{rank}").open("w+") for rank in range(processes)]
-    arguments = [str(each) for each in (processes, port, steps, prepared, work)]
-    workers = [
-        subprocess.Popen(
-            [sys.executable, str(HERE / "same_rows_worker.py"), str(rank), *arguments],
-            env=environment,
-            stdout=log,
-            stderr=log,
-        )
-        for rank, log in enumerate(logs)
-    ]
-    try:
-        codes = [process.wait(timeout=_LIMIT_S) for process in workers]
-    finally:
-        for process in workers:
-            process.kill()
-            process.wait()
-    for log in logs:
-        log.seek(0)
-    assert codes == [0] * processes, "\n".join(log.read()[-3000:] for log in logs)
-    for log in logs:
-        log.close()
+    worker_processes.run(
+        "same_rows_worker.py",
+        processes,
+        [processes, worker_processes.free_port(), steps, prepared, work],
+        logs=work,
+        environment=os.environ | {"PYTHONPATH": str(HERE.parents[1]), "XLA_FLAGS": flags},
+        limit_s=_LIMIT_S,
+    )
     return [json.loads((work / f"given_{rank}.json").read_text()) for rank in range(processes)]

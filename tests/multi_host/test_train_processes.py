@@ -6,12 +6,12 @@ import os
 import pathlib
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
 
 import pytest
+import worker_processes
 
 from flan_jax.checkpoint import Checkpointer
 from flan_jax.errors import HostsMissingError, PeerLostError
@@ -32,9 +32,7 @@ class Run:
         command: str = "train",
     ):
         self.folder = folder
-        with socket.socket() as sock:
-            sock.bind(("127.0.0.1", 0))
-            port = sock.getsockname()[1]
+        port = worker_processes.free_port()
         several = [f"--coordinator_address=127.0.0.1:{port}", f"--num_processes={processes}"]
         self.logs = [folder.with_name(f"{processes}_{rank}.log") for rank in range(processes)]
         self.processes = []

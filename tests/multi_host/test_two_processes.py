@@ -1,14 +1,12 @@
 import json
 import os
 import pathlib
-import socket
-import subprocess
-import sys
 
 import jax
 import multi_host_job as job
 import numpy as np
 import pytest
+import worker_processes
 
 from flan_jax.checkpoint import Checkpointer, SaveCheckpointConfig
 from flan_jax.mesh import PjitPartitioner
@@ -20,12 +18,6 @@ ENV = os.environ | {
 }
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
 @pytest.mark.multi_host
 def test_two_processes_agree_with_one(tmp_path):
     one = PjitPartitioner(devices=1)
@@ -33,30 +25,14 @@ def test_two_processes_agree_with_one(tmp_path):
     with Checkpointer(tmp_path / "one", SaveCheckpointConfig(period=1)) as saver:
         saver.save(0, state, b"", {}, force=True)
 
-    port = free_port()
-    command = [sys.executable, str(HERE / "multi_host_worker.py")]
-    logs = [(tmp_path / f"log_{rank}").open("w+") for rank in range(2)]
-    workers = [
-        subprocess.Popen(
-            [*command, str(rank), str(port), str(tmp_path)],
-            env=ENV,
-            stdout=log,
-            stderr=log,
-        )
-        for rank, log in enumerate(logs)
-    ]
-    try:
-        codes = [process.wait(timeout=90) for process in workers]
-    finally:
-        for process in workers:
-            process.kill()
-            process.wait()
-    for log in logs:
-        log.seek(0)
-    assert codes == [0, 0], "\n".join(log.read()[-3000:] for log in logs)
-    for log in logs:
-        log.close()
-
+    worker_processes.run(
+        "multi_host_worker.py",
+        2,
+        [worker_processes.free_port(), tmp_path],
+        logs=tmp_path,
+        environment=ENV,
+        limit_s=90,
+    )
     results = [json.loads((tmp_path / f"result_{rank}.json").read_text()) for rank in range(2)]
     first = results[0]
     # Everything a process reports is global: the two say the same, to the bit.

@@ -130,3 +130,12 @@ def test_the_command(tmp_path, capsys):
     # The same parameters, cut differently.
     assert len({each["plan"]["parameters"] for each in found}) == 1
     assert len({(each["model"], each["fsdp"], each["data"]) for each in found}) == 2
+
+
+def test_a_limit_that_tries_nothing_is_refused(capsys):
+    files = ("--gin_file=models/tiny.gin", "--gin_file=runs/finetune.gin")
+    given = ("--gin.MIXTURE_OR_TASK_NAME='none'", "--gin.TRAIN_STEPS=1", "--gin.BATCH_SIZE=4")
+    lengths = "--gin.TASK_FEATURE_LENGTHS={'inputs': 8, 'targets': 8}"
+    flags = ("plan", "--topology=v5e:2x2", "--search", "--search_limit=0")
+    assert cli.main([*flags, *files, *given, lengths]) == 2
+    assert "--search_limit is 0: give at least 1." in capsys.readouterr().err

@@ -5,7 +5,6 @@ state says which data it is of, and the counts so far. Grain reads ahead (google
 """
 
 import dataclasses
-import hashlib
 import json
 from typing import Any
 
@@ -80,10 +79,9 @@ class PreparedIterator(MixtureStream):
         return self._plan
 
     @property
-    def digest(self) -> bytes:
-        """Checksum of all that decides the rows; the same on every host, or rows are lost."""
-        text = json.dumps([self._identity, self._plan.summary()], sort_keys=True)
-        return hashlib.sha256(text.encode()).digest()
+    def fingerprint(self) -> str:
+        """All that decides the rows, as JSON; the same on every host, or rows are lost."""
+        return json.dumps([self._identity, self._plan.summary()], sort_keys=True)
 
     @property
     def step(self) -> int:
